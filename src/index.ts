@@ -1,0 +1,20 @@
+/**
+ * Baton: a session engine for AI agents.
+ */
+export * as Agent from "./services/Agent.js"
+export * as Conversation from "./services/Conversation.js"
+export * as Engine from "./layers/Engine.js"
+export type * as Entry from "./services/Entry.js"
+export * as Errors from "./services/Errors.js"
+export * as Event from "./services/Event.js"
+export * as Ids from "./services/Ids.js"
+export * as Limits from "./services/Limits.js"
+export * as Model from "./layers/Model.js"
+export * as Operation from "./services/Operation.js"
+export * as Sandbox from "./services/Sandbox.js"
+export * as Script from "./services/Script.js"
+export * as SessionLock from "./layers/SessionLock.js"
+export * as SessionStore from "./layers/SessionStore.js"
+export * as Sessions from "./layers/Sessions.js"
+export * as Tool from "./services/Tool.js"
+export * as Usage from "./services/Usage.js"

@@ -1,0 +1,27 @@
+/**
+ * The compositions that most applications start from.
+ */
+import * as Layer from "effect/Layer"
+import type { Model } from "../services/Model.js"
+import type { Sessions } from "../services/Session.js"
+import type { SessionLock } from "../services/SessionLock.js"
+import type { SessionStore } from "../services/SessionStore.js"
+import * as Events from "./Events.js"
+import * as History from "./History.js"
+import * as MemorySessionStore from "./MemorySessionStore.js"
+import * as Lock from "./SessionLock.js"
+import * as SessionsLayer from "./Sessions.js"
+import * as TaskTool from "./TaskTool.js"
+
+/** Sessions over whatever store and model are provided. */
+export const layer: Layer.Layer<Sessions | SessionLock, never, Model | SessionStore> = SessionsLayer.layer.pipe(
+  Layer.provide(History.layer),
+  Layer.provide(Layer.merge(Events.layer, TaskTool.layer)),
+  Layer.provideMerge(Lock.layer)
+)
+
+/** Sessions in memory: they end with the program. */
+export const layerMemory: Layer.Layer<Sessions | SessionLock, never, Model> = Layer.provide(
+  layer,
+  MemorySessionStore.layer
+)

@@ -1,0 +1,115 @@
+/**
+ * The sandbox of this machine: one folder of its file system, and its shell.
+ *
+ * Files are confined to the folder. The shell is not: a command runs as the user that runs this program, starts in the
+ * folder, and can read whatever that user can. Linux and macOS.
+ */
+import * as path from "node:path"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { SandboxError } from "../services/Errors.js"
+import { type ExecRequest, Sandbox } from "../services/Sandbox.js"
+import { confine } from "./sandbox/confine.js"
+import { findShell, run } from "./sandbox/shell.js"
+
+/** How the sandbox of this machine is set up. */
+export interface Options {
+  /** The folder, absolute or relative to the process's own. It must exist. */
+  readonly root: string
+  /**
+   * Which variables of this process's environment a command gets; a name that ends in `*` stands for all that begin
+   * so. Default: `defaultEnv`.
+   */
+  readonly env?: ReadonlyArray<string> | undefined
+  /** From SIGTERM to SIGKILL, in milliseconds. Default: 1,000. */
+  readonly killGrace?: number | undefined
+}
+
+/** The variables that commands get unless other ones are named. */
+export const defaultEnv: ReadonlyArray<string> = [
+  "PATH",
+  "HOME",
+  "LANG",
+  "LC_*",
+  "TERM",
+  "TMPDIR",
+  "USER",
+  "SHELL",
+  "TZ"
+]
+
+/** The most bytes kept of each output of a command where the request does not say, and the most it can ask for. */
+export const outputLimits = { default: 1024 * 1024, max: 64 * 1024 * 1024 }
+
+/**
+ * Roots the sandbox at a folder. Fails where there is none. The environment is read once, when the layer is built.
+ *
+ * Commands run in `bash`, or in `sh` where there is no bash, with an empty standard input. Whatever a command leaves
+ * running in the background ends with it: on Linux its whole session, elsewhere its process group. A timeout below 1
+ * millisecond counts as 1, one over 2^31 - 1 as that, and one that is not a number as none.
+ */
+export const layer = (options: Options): Layer.Layer<Sandbox, SandboxError> =>
+  Layer.effect(
+    Sandbox,
+    Effect.gen(function* () {
+      const root = path.resolve(options.root)
+      const files = yield* confine(root)
+      const shell = findShell()
+      // oxlint-disable-next-line node/no-process-env -- The one place at which the environment of commands is made.
+      const allowed = pick(process.env, options.env ?? defaultEnv)
+      const grace = clamp(options.killGrace ?? 1_000, 0, 60_000, 1_000)
+
+      const exec = Effect.fn("Sandbox.exec")(function* (request: ExecRequest) {
+        const fault = faultOf(request)
+        if (fault !== undefined) return yield* new SandboxError({ operation: "exec", path: "a command", reason: fault })
+        const cwd = yield* files.folder({ path: request.cwd ?? "." })
+        return yield* run(shell, {
+          command: request.command,
+          cwd,
+          env: { ...allowed, ...request.env },
+          timeout: timeoutOf(request.timeout),
+          maxOutput: clamp(request.maxOutput ?? outputLimits.default, 0, outputLimits.max, outputLimits.default),
+          grace
+        })
+      })
+
+      return Sandbox.of({
+        root,
+        read: (at, { cwd, ...range } = {}) => files.read({ path: at, cwd }, range),
+        stat: (at, cwd) => files.stat({ path: at, cwd }),
+        list: (at, cwd) => files.list({ path: at, cwd }),
+        exec
+      })
+    })
+  )
+
+/** The variables of an environment that are named. */
+const pick = (
+  env: Readonly<Record<string, string | undefined>>,
+  names: ReadonlyArray<string>
+): Readonly<Record<string, string>> => {
+  const exact = new Set(names.filter((name) => !name.endsWith("*")))
+  const prefixes = names.filter((name) => name.endsWith("*")).map((name) => name.slice(0, -1))
+  const picked: Record<string, string> = {}
+  for (const [name, value] of Object.entries(env)) {
+    if (value === undefined) continue
+    if (exact.has(name) || prefixes.some((prefix) => name.startsWith(prefix))) picked[name] = value
+  }
+  return picked
+}
+
+/** What the operating system would not take. Told here, since its own message would repeat a variable's value. */
+const faultOf = ({ command, env = {} }: ExecRequest): string | undefined => {
+  if (command.includes("\0")) return "it has a NUL character"
+  for (const [name, value] of Object.entries(env)) {
+    if (name === "" || name.includes("=") || name.includes("\0")) return "a variable's name is empty or has = or NUL"
+    if (value.includes("\0")) return `the value of the variable ${name} has a NUL character`
+  }
+  return undefined
+}
+
+const timeoutOf = (timeout: number | undefined): number | undefined =>
+  timeout === undefined || Number.isNaN(timeout) ? undefined : clamp(timeout, 1, 2 ** 31 - 1, 1)
+
+const clamp = (value: number, min: number, max: number, whenNaN: number): number =>
+  Number.isNaN(value) ? whenNaN : Math.min(max, Math.max(min, Math.trunc(value)))

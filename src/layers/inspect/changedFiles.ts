@@ -1,0 +1,194 @@
+/**
+ * The child that looks at the changed files and what is around them, or at the files at hand where nothing changed.
+ */
+import type { ToolResult } from "../../services/Conversation.js"
+import { call, calls, on, type Scene, type Turn, type View } from "../../services/Script.js"
+import { count, type Kind, kindOf, kindsOf, laterWords, linesOf, outputOf, short, unquote } from "./facts.js"
+
+/** What the child is asked. */
+export const changedFilesPrompt =
+  "Find out which files the repository's last commit changed, read the most telling of them, and look at what is around them. If there are none, look at the files of this folder. Change nothing."
+
+export const changedFiles: Scene = on(
+  (view) => view.prompt === changedFilesPrompt,
+  calls(
+    call("bash", {
+      command: `git rev-parse --show-prefix && git show --name-only --diff-filter=d -m --first-parent --format= --no-color --no-relative HEAD | head -n 1000`,
+      timeout: 30
+    })
+  ),
+  (view) => {
+    const { chosen } = subjectOf(view)
+    const [main] = chosen
+    if (main === undefined) {
+      return calls(
+        call("glob", { pattern: "**/*" }),
+        call("glob", { pattern: "*/" }),
+        call("grep", { pattern: laterWords.source, glob: sourceGlob })
+      )
+    }
+    return calls(
+      ...chosen.map((path) => call("read", { path })),
+      call("glob", { pattern: "*", path: folderOf(main) }),
+      call("grep", { pattern: laterWords.source, path: main })
+    )
+  },
+  (view) => {
+    const { chosen } = subjectOf(view)
+    const [main] = chosen
+    if (main === undefined) {
+      const telling = pick(filesOf(view.allResults[1]), ["documentation", "configuration", "source"]).slice(0, 3)
+      return telling.length === 0 ? overview(view, []) : calls(...telling.map((path) => call("read", { path })))
+    }
+    const stem = stemOf(main)
+    if (stem === undefined) return around(view, undefined)
+    return calls(
+      call("grep", { pattern: `\\b${stem}\\b`, path: topOf(main) }),
+      call("glob", { pattern: `**/*${stem}*` })
+    )
+  },
+  (view) => {
+    const [main] = subjectOf(view).chosen
+    if (main !== undefined) return around(view, stemOf(main))
+    const telling = pick(filesOf(view.allResults[1]), ["documentation", "configuration", "source"]).slice(0, 3)
+    return overview(view, telling)
+  }
+)
+
+/** Where no language is named, text that people wrote. */
+const sourceGlob = "*.{ts,tsx,js,jsx,mjs,py,rs,go,java,kt,rb,c,cc,cpp,h,cs,swift,sh,md}"
+
+// ------------------------------------------------------------------------------------------------ choosing
+
+interface Subject {
+  /** Changed files that are there, of the whole repository. */
+  readonly all: number
+  /** Those of them outside of this folder. */
+  readonly outside: number
+  /** Those to read, the most telling first, as seen from this folder. */
+  readonly chosen: ReadonlyArray<string>
+}
+
+const subjectOf = (view: View): Subject => {
+  const { code, stdout } = outputOf(view.allResults[0])
+  if (code !== 0) return { all: 0, outside: 0, chosen: [] }
+  const [prefix = "", ...rest] = stdout.split("\n")
+  const folder = unquote(prefix)
+  const paths = rest.filter((line) => line !== "").map(unquote)
+  const here = paths.filter((path) => path.startsWith(folder)).map((path) => path.slice(folder.length))
+  const chosen = pick(here, ["source", "test", "documentation", "configuration"]).slice(0, 4)
+  return { all: paths.length, outside: paths.length - here.length, chosen }
+}
+
+/** The files of some kinds, in the order of the kinds; without lock files, which tell little. */
+const pick = (paths: ReadonlyArray<string>, kinds: ReadonlyArray<Kind>): ReadonlyArray<string> =>
+  kinds.flatMap((kind) => paths.filter((path) => kindOf(path) === kind && !/(lock|\.lock|-lock\.\w+)$/.test(path)))
+
+const folderOf = (path: string): string => (path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : ".")
+
+const topOf = (path: string): string => (path.includes("/") ? path.slice(0, path.indexOf("/")) : ".")
+
+/** The word by which other files would speak of a file; nothing where it is too common or no plain word. */
+const stemOf = (path: string): string | undefined => {
+  const stem = path.slice(path.lastIndexOf("/") + 1).replace(/\..*$/, "")
+  return /^[A-Za-z][\w-]{2,60}$/.test(stem) && !/^(index|main|mod|lib|README|package)$/i.test(stem) ? stem : undefined
+}
+
+// ------------------------------------------------------------------------------------------------ results
+
+/** The paths that `glob` found. */
+const filesOf = (result: ToolResult | undefined): ReadonlyArray<string> =>
+  result === undefined || result.isError ? [] : linesOf(result.text).filter((line) => !line.startsWith("["))
+
+const isCut = (result: ToolResult | undefined): boolean => /there are more\./.test(result?.text.slice(-300) ?? "")
+
+/** The lines that `grep` found. */
+const matchesOf = (result: ToolResult | undefined): ReadonlyArray<string> =>
+  result === undefined || result.isError ? [] : linesOf(result.text).filter((line) => /^[^[].*?:\d+:/.test(line))
+
+const fileOf = (match: string): string => /^(.*?):\d+:/.exec(match)?.[1] ?? match
+
+/** A file in a line: how long it is, and what it says of itself. */
+const described = (path: string, result: ToolResult | undefined): string => {
+  if (result === undefined || result.isError) return `  ${short(path, 100)}: it could not be read.`
+  const rows = linesOf(result.text).flatMap((line) => {
+    const [, text] = /^\d+\t(.*)$/s.exec(line) ?? []
+    return text === undefined ? [] : [text]
+  })
+  if (rows.length === 0) return `  ${short(path, 100)}: ${short(result.text.replace(/^\[|\]$/g, ""), 100)}`
+  const more = /\[End of the file/.test(result.text.slice(-200)) ? "" : "more than "
+  const saying = firstSentence(rows)
+  return `  ${short(path, 100)}: ${more}${count(rows.length, "line")}${saying === undefined ? "." : `. It begins: ${short(saying, 100)}`}`
+}
+
+/** The heading or the first comment near the top of a file. */
+const firstSentence = (rows: ReadonlyArray<string>): string | undefined => {
+  for (const row of rows.slice(0, 6)) {
+    if (row.startsWith("#!")) continue
+    const [, text] = /^\s*(?:\/\*\*?|\*|\/\/+|#+|<!--|"""|--)\s*(.*?)\s*(?:\*\/|-->|""")?$/.exec(row) ?? []
+    if (text !== undefined && /\w/.test(text)) return text
+    if (text === undefined && row.trim() !== "") return undefined
+  }
+  return undefined
+}
+
+const laterLine = (matches: ReadonlyArray<string>, where: string): string => {
+  const [first] = matches
+  if (first === undefined) return `Later: no ${"TODO"}, FIXME, XXX or HACK in ${where}.`
+  const lines = matches.length >= 100 ? "100 lines or more" : count(matches.length, "line")
+  return `Later: ${lines} with ${"TODO"}, FIXME, XXX or HACK in ${where}; the first is ${short(first, 120)}`
+}
+
+/** The changed files, and their surroundings. */
+const around = (view: View, stem: string | undefined): Turn => {
+  const { all, chosen, outside } = subjectOf(view)
+  const results = view.allResults.slice(1)
+  const [main = ""] = chosen
+  const neighbours = results[chosen.length]
+  const mentions = new Set(matchesOf(results[chosen.length + 2]).map(fileOf).filter((file) => file !== main))
+  const named = filesOf(results[chosen.length + 3]).filter((path) => path !== main && kindOf(path) === "test")
+  const full = matchesOf(results[chosen.length + 2]).length >= 100 ? "at least " : ""
+  return {
+    text: [
+      `Read ${chosen.length} of ${count(all, "changed file")}${outside === 0 ? "" : ` (${outside} outside of this folder)`}:`,
+      ...chosen.map((path, index) => described(path, results[index])),
+      `Around: ${short(folderOf(main) === "." ? "the top folder" : folderOf(main), 80)} holds ${isCut(neighbours) ? "more than " : ""}${count(filesOf(neighbours).length, "file")}.`,
+      ...(stem === undefined
+        ? []
+        : [
+            `Mentions: ${full}${count(mentions.size, "other file")} under ${topOf(main) === "." ? "this folder" : topOf(main)} ${mentions.size === 1 ? "has" : "have"} the word ${stem}.`,
+            named.length === 0
+              ? `Tests by name: no test file has ${stem} in its name.`
+              : `Tests by name: ${named.slice(0, 3).map((path) => short(path, 80)).join(", ")}.`
+          ]),
+      laterLine(matchesOf(results[chosen.length + 1]), short(main, 80))
+    ].join("\n"),
+    chunk: 40
+  }
+}
+
+/** The files of a folder in which nothing is known to have changed. */
+const overview = (view: View, read: ReadonlyArray<string>): Turn => {
+  const { all, outside } = subjectOf(view)
+  const [, found, folders, later, ...pages] = view.allResults
+  const files = filesOf(found)
+  const top = filesOf(folders)
+  const why =
+    all > 0 && outside === all
+      ? [`All ${count(all, "changed file")} are outside of this folder.`]
+      : all > 0
+        ? ["None of the changed files is one to read as text."]
+        : []
+  return {
+    text: [
+      ...why,
+      files.length === 0
+        ? "Files: none; this folder is empty, or everything in it is ignored."
+        : `Files: ${isCut(found) ? "more than " : ""}${count(files.length, "file")} (${kindsOf(files)}).`,
+      ...(top.length === 0 ? [] : [`Folders: ${top.slice(0, 8).map((path) => short(path, 40)).join(", ")}${top.length > 8 ? ` and ${top.length - 8} more` : ""}.`]),
+      ...(read.length === 0 ? [] : ["Read:", ...read.map((path, index) => described(path, pages[index]))]),
+      ...(files.length === 0 ? [] : [laterLine(matchesOf(later), "its text files")])
+    ].join("\n"),
+    chunk: 40
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * What a caller hands to an operation, checked before anything else happens.
+ */
+import type { UserPart } from "../services/Entry.js"
+import { InvalidInput } from "../services/Errors.js"
+import { cleanText } from "../services/Json.js"
+import type { PromptInput } from "../services/Session.js"
+
+/** The longest text of one input, in UTF-16 code units. */
+export const maxText = 1_000_000
+
+/** The most base64 characters of one image: 10 MB of bytes, above what providers take. */
+export const maxImage = 14_000_000
+
+const mediaTypes = /^image\/[a-z0-9.+-]+$/
+const base64 = /^[A-Za-z0-9+/]+={0,2}$/
+
+/** The parts of an input, with their text cleaned, or what is wrong with it. */
+export const userParts = (input: PromptInput): ReadonlyArray<UserPart> | InvalidInput => {
+  if (typeof input === "string") return textPart(input, "input", (part) => [part])
+  if (!Array.isArray(input) || input.length === 0) return wrong("input", "it is empty")
+  const parts: Array<UserPart> = []
+  for (const [i, part] of (input as ReadonlyArray<UserPart>).entries()) {
+    const path = `input[${i}]`
+    const checked = part?.type === "image" ? imagePart(part, path) : textPart(part?.text, `${path}.text`, (it) => it)
+    if (checked instanceof InvalidInput) return checked
+    parts.push(checked)
+  }
+  return parts
+}
+
+/** A command for the shell, or what is wrong with it. */
+export const commandText = (command: unknown): string | InvalidInput => {
+  if (typeof command !== "string" || command.trim() === "") return wrong("command", "it is empty")
+  if (command.length > maxText) return wrong("command", `it is longer than ${maxText} characters`)
+  return command.includes("\0") ? wrong("command", "it holds a NUL character") : command.toWellFormed()
+}
+
+const textPart = <A>(text: unknown, path: string, use: (part: UserPart) => A): A | InvalidInput => {
+  if (typeof text !== "string") return wrong(path, "it is not a text")
+  if (text.trim() === "") return wrong(path, "it is empty")
+  if (text.length > maxText) return wrong(path, `it is longer than ${maxText} characters`)
+  return use({ type: "text", text: cleanText(text) })
+}
+
+const imagePart = (part: Extract<UserPart, { type: "image" }>, path: string): UserPart | InvalidInput => {
+  if (typeof part.mediaType !== "string" || !mediaTypes.test(part.mediaType)) {
+    return wrong(`${path}.mediaType`, "it is not the media type of an image")
+  }
+  if (typeof part.data !== "string" || part.data.length > maxImage || part.data.length % 4 !== 0) {
+    return wrong(`${path}.data`, `it is not base64 of at most ${maxImage} characters`)
+  }
+  return base64.test(part.data)
+    ? { type: "image", mediaType: part.mediaType, data: part.data }
+    : wrong(`${path}.data`, "it is not base64")
+}
+
+const wrong = (path: string, reason: string) => new InvalidInput({ path, reason })

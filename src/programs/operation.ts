@@ -1,0 +1,206 @@
+/**
+ * The frame of every operation: asks for the session, records the start, runs the body, records the end, gives the
+ * session back.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Runtime from "effect/Runtime"
+import type { Draft } from "../services/Entry.js"
+import type { LockError, SessionNotFound, StoreError } from "../services/Errors.js"
+import { type Failure, ofEntry } from "../services/Event.js"
+import type { Journal } from "../services/History.js"
+import type { OnBusy, OperationKind } from "../services/Operation.js"
+import type { SessionRef } from "../services/Session.js"
+import type { Lease } from "../services/SessionLock.js"
+import * as Usage from "../services/Usage.js"
+import { type Engine, engineOf, type Needs } from "./engine.js"
+import { Watch } from "./Watch.js"
+
+/** An operation that holds its session. */
+export class Operation {
+  readonly engine: Engine
+  readonly ref: SessionRef<unknown>
+  readonly lease: Lease
+  readonly journal: Journal
+  /** The id under which entries are written: that of the operation, or of the one that a task re-entered. */
+  readonly id: string
+  /** Text of a reply that is still streaming. */
+  partial = ""
+  private timer: Watch | undefined
+  private onTime: (() => void) | undefined
+
+  constructor(engine: Engine, ref: SessionRef<unknown>, lease: Lease, journal: Journal, id: string) {
+    this.engine = engine
+    this.ref = ref
+    this.lease = lease
+    this.journal = journal
+    this.id = id
+  }
+
+  append(drafts: ReadonlyArray<Draft>): Effect.Effect<void, StoreError> {
+    return this.engine.history.append(this.journal, this.id, drafts)
+  }
+
+  /** Calls `then` at a time, in milliseconds since the epoch, in place of what was asked for before. */
+  watch(runtime: Runtime.Runtime<never>, time: number, then: () => void): void {
+    this.onTime = then
+    if (time === Number.POSITIVE_INFINITY) return
+    this.timer ??= new Watch(
+      runtime,
+      () => this.engine.clock.unsafeCurrentTimeMillis(),
+      () => this.onTime?.()
+    )
+    this.timer.at(time)
+  }
+
+  /** Ends the timer, if there is one. */
+  stop(): void {
+    this.timer?.stop()
+  }
+}
+
+/** How a body ends well: its value, and entries to be stored with the end in one write. */
+export interface Done<A> {
+  readonly value: A
+  readonly drafts: ReadonlyArray<Draft>
+}
+
+export interface OperationSpec {
+  readonly kind: OperationKind
+  readonly onBusy?: OnBusy | undefined
+  /** The lease that a task's child runs under. */
+  readonly under?: Lease | undefined
+  readonly operationId?: string | undefined
+  /** Stored with the start in one write. */
+  readonly first?: ReadonlyArray<Draft> | undefined
+}
+
+/**
+ * Runs an operation. A `task` that is admitted under a running operation of its own session is part of that one: it
+ * writes no start and no end of its own.
+ */
+export const operation = <A, E, R>(
+  ref: SessionRef<R>,
+  spec: OperationSpec,
+  body: (operation: Operation) => Effect.Effect<Done<A>, E, R>
+): Effect.Effect<A, E | LockError | SessionNotFound | StoreError, R | Needs> =>
+  Effect.withFiberRuntime<A, E | LockError | SessionNotFound | StoreError, R | Needs>((caller) => {
+    const engine = engineOf(caller, ref.context)
+    const operationId = spec.operationId ?? engine.ids.unsafeNext()
+    return engine.lock.hold(
+      { session: ref.id, kind: spec.kind, operationId, onBusy: spec.onBusy, under: spec.under, baseDepth: ref.depth },
+      (lease) => {
+        const outer = nested(lease) ? engine.history.current(ref.id) : undefined
+        return outer === undefined
+          ? framed(engine, ref, spec, lease, body)
+          : within(new Operation(engine, ref, lease, outer, outer.operationId), body)
+      },
+      {
+        context: engine.context,
+        onIdle: () =>
+          engine.events.publish({ _tag: "Idle", session: ref.id, at: engine.clock.unsafeCurrentTimeMillis() })
+      }
+    )
+  })
+
+/** Whether a lease was admitted under another of its own session. */
+const nested = (lease: Lease): boolean => {
+  for (let at = lease.parent; at !== undefined; at = at.parent) if (at.session === lease.session) return true
+  return false
+}
+
+const framed = <A, E, R>(
+  engine: Engine,
+  ref: SessionRef<R>,
+  spec: OperationSpec,
+  lease: Lease,
+  body: (operation: Operation) => Effect.Effect<Done<A>, E, R>
+): Effect.Effect<A, E | SessionNotFound | StoreError, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(engine.history.begin(ref.id, ref.incarnation, ref.journal), (journal) => {
+      ref.journal = journal
+      journal.start(lease.operationId)
+      const running = new Operation(engine, ref, lease, journal, lease.operationId)
+      const start: Draft = { _tag: "OperationStarted", kind: spec.kind }
+      const started = running.append(spec.first === undefined ? [start] : [start, ...spec.first])
+      const run = Effect.flatMap(started, () =>
+        Effect.flatMap(Effect.exit(restore(body(running))), (exit) => {
+          running.stop()
+          return settle(running, spec.kind, exit)
+        })
+      )
+      return Effect.ensuring(
+        run,
+        Effect.sync(() => engine.history.end(ref.id))
+      )
+    })
+  )
+
+/** Runs a body as a part of the operation that it re-entered. */
+const within = <A, E, R>(
+  running: Operation,
+  body: (operation: Operation) => Effect.Effect<Done<A>, E, R>
+): Effect.Effect<A, E | StoreError, R> =>
+  Effect.flatMap(body(running), ({ drafts, value }) =>
+    drafts.length === 0 ? Effect.succeed(value) : Effect.as(running.append(drafts), value)
+  )
+
+/** Records the end in one write with what the body left to record, then gives the body's result. */
+const settle = <A, E>(
+  running: Operation,
+  kind: OperationKind,
+  exit: Exit.Exit<Done<A>, E>
+): Effect.Effect<A, E | StoreError> => {
+  const usage = running.journal.usage()
+  if (Exit.isSuccess(exit)) {
+    const { drafts, value } = exit.value
+    const end: Draft = { _tag: "OperationSettled", kind, outcome: "completed", usage }
+    return Effect.as(record(running, [...drafts, end]), value)
+  }
+  const { cause } = exit
+  if (!Cause.isInterrupted(cause)) {
+    const end: Draft = { _tag: "OperationSettled", kind, outcome: "failed", error: failureOf(cause), usage }
+    return Effect.zipRight(record(running, [end]), Effect.failCause(cause))
+  }
+  const by = running.lease.interruptedBy ?? "caller"
+  const end: Draft = { _tag: "OperationSettled", kind, outcome: "interrupted", by, usage }
+  return Effect.zipRight(record(running, [...cutReply(running), end]), Effect.failCause(cause))
+}
+
+/** What had arrived of a reply that was cut is kept, marked. */
+const cutReply = (running: Operation): ReadonlyArray<Draft> =>
+  running.partial.trim() === ""
+    ? []
+    : [
+        {
+          _tag: "Assistant",
+          content: [{ type: "text", text: running.partial }],
+          model: running.journal.call?.model ?? "",
+          finish: "interrupted",
+          usage: Usage.zero,
+          usageReported: false
+        }
+      ]
+
+/** Stores the end. Where that fails those who watch still hear of it: every start has its end. */
+const record = (running: Operation, drafts: ReadonlyArray<Draft>): Effect.Effect<void, StoreError> =>
+  Effect.tapError(running.append(drafts), () =>
+    Effect.sync(() => {
+      const end = drafts.at(-1)
+      if (end === undefined) return
+      const at = running.engine.clock.unsafeCurrentTimeMillis()
+      const event = ofEntry(running.ref.id, { ...end, id: 0, parentId: null, at, operationId: running.id })
+      running.engine.events.publish("seq" in event ? { ...event, seq: undefined } : event)
+    })
+  )
+
+/** An error by its tag and its sentence, as entries and events carry it. */
+export const failureOf = (cause: Cause.Cause<unknown>): Failure => {
+  const error = Cause.squash(cause)
+  const message = error instanceof Error ? error.message : String(error)
+  if (typeof error === "object" && error !== null && "_tag" in error && typeof error._tag === "string") {
+    return { tag: error._tag, message }
+  }
+  return { tag: "Defect", message }
+}

@@ -1,0 +1,223 @@
+/**
+ * The operation `task`, and the tool of the same name: a prompt in a new child session, run for a parent.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Agent from "../services/Agent.js"
+import type { Draft } from "../services/Entry.js"
+import { AgentNotFound, InvalidInput, type StoreError } from "../services/Errors.js"
+import type { ToolSpec } from "../services/Model.js"
+import { SandboxTools } from "../services/Sandbox.js"
+import * as SessionId from "../services/SessionId.js"
+import {
+  type PromptInput,
+  type PromptOptions,
+  type Reply,
+  SessionRef,
+  type TaskError,
+  type TaskOptions,
+  type TaskReply
+} from "../services/Session.js"
+import type { SessionRow } from "../services/SessionStore.js"
+import { describe, type ToolCall, type ToolProblem } from "../services/Tool.js"
+import type * as Tool from "../services/Tool.js"
+import * as Usage from "../services/Usage.js"
+import type { Needs } from "./engine.js"
+import { userParts } from "./input.js"
+import { type Done, failureOf, type Operation, operation } from "./operation.js"
+import { prompt } from "./prompt.js"
+import { nameConflict } from "./toolset.js"
+
+/** Stands for the text of a task that brought none. */
+export const noText = "(task completed with no text)"
+
+/**
+ * Runs a prompt in a new child session. Called in a tool call of the session it re-enters under the running
+ * operation and is a part of it; otherwise it is an operation of its own. The link to the child is stored before the
+ * child runs. Interruption interrupts the child, waits for its end and records it.
+ */
+export const task = <R, const Tools extends ReadonlyArray<Tool.Any> = []>(
+  ref: SessionRef<R>,
+  input: PromptInput,
+  options?: TaskOptions<Tools>,
+  callId?: string
+): Effect.Effect<TaskReply, TaskError, R | Needs | Tool.Requirements<Tools[number]>> =>
+  Effect.suspend(() => {
+    const content = userParts(input)
+    if (content instanceof InvalidInput) return content
+    const conflict = nameConflict([], options?.tools)
+    if (conflict !== undefined) return conflict
+    return operation(ref, { kind: "task", onBusy: options?.onBusy }, (running) =>
+      delegate(running, input, options, callId)
+    )
+  }) as Effect.Effect<TaskReply, TaskError, R | Needs | Tool.Requirements<Tools[number]>>
+
+const delegate = (
+  running: Operation,
+  input: PromptInput,
+  options: TaskOptions<ReadonlyArray<Tool.Any>> | undefined,
+  callId: string | undefined
+): Effect.Effect<Done<TaskReply>, TaskError, unknown> => {
+  const { engine, journal, lease, ref } = running
+  const agent = agentFor(ref.agent, options?.agent, Context.get(engine.context, SandboxTools))
+  if (agent instanceof AgentNotFound) return agent
+  const taskId = lease.operationId
+  const row: SessionRow = {
+    id: SessionId.child(ref.id, engine.ids.unsafeNext()),
+    incarnation: engine.ids.unsafeNext(),
+    owner: engine.history.owner,
+    epoch: 1,
+    nextSeq: 1,
+    agent: agent.name,
+    cwd: options?.cwd ?? ref.cwd,
+    parent: ref.id,
+    depth: lease.depth,
+    createdAt: engine.clock.unsafeCurrentTimeMillis()
+  }
+  const child = new SessionRef(row, agent, ref.context)
+  const link: Draft = {
+    _tag: "TaskLink",
+    taskId,
+    child: row.id,
+    agent: agent.name,
+    description: options?.description ?? firstLine(input),
+    ...(callId === undefined ? undefined : { callId })
+  }
+  return Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(engine.history.append(journal, running.id, [link], [row]), () =>
+      Effect.flatMap(
+        Effect.exit(restore(prompt(child, input, promptOptions(options), { under: lease, call: journal.call }))),
+        (exit) => settle(running, taskId, child, exit)
+      )
+    )
+  )
+}
+
+/** Records how the child ended and counts what it used, then gives its reply. */
+const settle = (
+  running: Operation,
+  taskId: string,
+  child: SessionRef<unknown>,
+  exit: Exit.Exit<Reply, TaskError>
+): Effect.Effect<Done<TaskReply>, TaskError> => {
+  const { journal } = running
+  const usage = child.journal?.usage().total ?? Usage.zero
+  journal.tasks = Usage.add(journal.tasks, usage)
+  const end = { _tag: "TaskSettled" as const, taskId, child: child.id, usage }
+  const record = (outcome: Draft): Effect.Effect<void, StoreError> => running.append([outcome])
+  if (Exit.isFailure(exit)) {
+    const outcome: Draft = Cause.isInterrupted(exit.cause)
+      ? { ...end, outcome: "interrupted" }
+      : { ...end, outcome: "failed", error: failureOf(exit.cause) }
+    return Effect.zipRight(record(outcome), Effect.failCause(exit.cause))
+  }
+  const reply = exit.value
+  const value = { ...reply, text: reply.text === "" ? noText : reply.text, taskId, session: child.id }
+  return Effect.as(record({ ...end, outcome: "completed" }), { value, drafts: [] })
+}
+
+const promptOptions = (
+  options: TaskOptions<ReadonlyArray<Tool.Any>> | undefined
+): PromptOptions<ReadonlyArray<Tool.Any>> | undefined =>
+  options === undefined
+    ? undefined
+    : { model: options.model, thinking: options.thinking, tools: options.tools, limits: options.limits }
+
+/** The agent of a task: the one given, a declared subagent, or the general delegate. */
+const agentFor = (
+  parent: Agent.Any,
+  wanted: string | Agent.Any | undefined,
+  sandboxTools: ReadonlyArray<Tool.Tool>
+): Agent.Any | AgentNotFound => {
+  if (typeof wanted === "object") return wanted
+  if (wanted === undefined && parent.delegate === "general") return general(sandboxTools)
+  const named = parent.subagents.find((agent) => agent.name === wanted)
+  if (named !== undefined) return named
+  return new AgentNotFound({ agent: wanted ?? Agent.generalDelegate, known: parent.subagents.map(({ name }) => name) })
+}
+
+/** The sandbox's tools, no instructions, and nobody to delegate to, so that a fan-out cannot run away. */
+const general = (tools: ReadonlyArray<Tool.Tool>): Agent.Any => {
+  let agent = generals.get(tools)
+  if (agent === undefined) {
+    agent = Agent.make(Agent.generalDelegate, { tools, delegate: "off" })
+    generals.set(tools, agent)
+  }
+  return agent
+}
+
+const generals = new WeakMap<ReadonlyArray<Tool.Tool>, Agent.Any>()
+
+/** The longest description of a task that nobody described, in UTF-16 code units. */
+const maxDescription = 80
+
+const firstLine = (input: PromptInput): string => {
+  const text = typeof input === "string" ? input : (input.find((part) => part.type === "text")?.text ?? "")
+  const line = text.trim().split("\n", 1)[0] ?? ""
+  return (line.length > maxDescription ? `${line.slice(0, maxDescription - 1)}…` : line).toWellFormed()
+}
+
+// -------------------------------------------------------------------- the tool
+
+/** The task tool as an agent's model is told of it, if the agent has anybody to delegate to. */
+export const taskSpec = (agent: Agent.Any): ToolSpec | undefined => {
+  if (agent.subagents.length === 0 && agent.delegate === "off") return undefined
+  const named = agent.subagents.map(({ description, name }) => `- ${name}${description === "" ? "" : `: ${description}`}`)
+  const lines = [
+    "Delegates a piece of work to an agent that works on its own and answers once. It sees nothing of this conversation: say in the prompt all that it needs. Several calls in one turn run at the same time.",
+    ...(agent.delegate === "off" ? [] : ["Without `agent` it goes to a general agent that has the sandbox's tools."]),
+    ...(named.length === 0 ? [] : ["Agents:", ...named])
+  ]
+  return {
+    name: "task",
+    description: lines.join("\n"),
+    inputSchema: {
+      type: "object",
+      properties: {
+        prompt: { type: "string", description: "The whole task." },
+        description: { type: "string", description: "What it is about, in a few words." },
+        agent: { type: "string", description: "The name of the agent to delegate to." },
+        cwd: { type: "string", description: "The folder to work in, if not yours." }
+      },
+      required: agent.delegate === "off" ? ["prompt", "agent"] : ["prompt"],
+      additionalProperties: false
+    }
+  }
+}
+
+/** Runs a task for a tool call and gives the text for the model. Whatever it fails with is told to the model. */
+export const handleTask = (
+  ref: SessionRef<unknown>,
+  args: unknown,
+  call: ToolCall
+): Effect.Effect<string, ToolProblem, unknown> => {
+  const given = taskArguments(args)
+  if ("text" in given) return Effect.fail(given)
+  const { prompt: input, ...options } = given
+  return Effect.catchAllCause(
+    Effect.map(task(ref, input, options, call.callId), (reply) => reply.text),
+    (cause) =>
+      Cause.isInterrupted(cause)
+        ? Effect.failCause(cause as Cause.Cause<never>)
+        : Effect.fail({ text: `The task failed. ${describe(Cause.squash(cause))}` })
+  )
+}
+
+interface TaskArguments {
+  readonly prompt: string
+  readonly description?: string
+  readonly agent?: string
+  readonly cwd?: string
+}
+
+/** The tool's arguments. Four optional texts need no schema, and the core loads none. */
+const taskArguments = (args: unknown): TaskArguments | ToolProblem => {
+  const given = args as Record<string, unknown>
+  for (const key of ["prompt", "description", "agent", "cwd"]) {
+    if (given[key] !== undefined && typeof given[key] !== "string") return { text: `"${key}" must be a text.` }
+  }
+  if (typeof given.prompt !== "string" || given.prompt.trim() === "") return { text: '"prompt" is missing.' }
+  return given as unknown as TaskArguments
+}

@@ -1,0 +1,272 @@
+/**
+ * The tool calls of one turn: at the same time up to a width, each in its own delegation and with a deadline, each
+ * recorded as started before its effect and as settled when it ends.
+ *
+ * The operation's fiber does the bookkeeping; a handler has a fiber of its own, so that one that can be neither
+ * interrupted nor awaited holds nobody up.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberRefs from "effect/FiberRefs"
+import * as Runtime from "effect/Runtime"
+import { explain } from "../services/Conversation.js"
+import type { Draft, ToolCallPart, ToolOutcome } from "../services/Entry.js"
+import type { StoreError } from "../services/Errors.js"
+import type { LimitValues } from "../services/Limits.js"
+import { currentMark, type Delegation } from "../services/SessionLock.js"
+import { describe, type ToolProblem } from "../services/Tool.js"
+import { CallContext } from "./CallContext.js"
+import type { Operation } from "./operation.js"
+import { fit, textOf } from "./toolResult.js"
+
+/** What becomes of a call: it is refused with what the model is told, or a handler takes it. */
+export type Dispatched<R> =
+  | { readonly _tag: "Refused"; readonly text: string }
+  | {
+      readonly _tag: "Handled"
+      /** In milliseconds; without one the engine's holds. */
+      readonly deadline: number | undefined
+      readonly handle: (context: CallContext) => Effect.Effect<unknown, ToolProblem, R>
+    }
+
+/**
+ * Runs the calls of a turn and records each. Completes when every call is settled, and then what they were admitted
+ * for has ended. Interruption interrupts the handlers, gives them `toolGrace` to end, records every call that is not
+ * settled, and leaves those that did not end behind. A handler past its deadline is left behind in the same way.
+ */
+export const toolCalls = <R>(
+  operation: Operation,
+  calls: ReadonlyArray<ToolCallPart>,
+  limits: LimitValues,
+  dispatch: (call: ToolCallPart) => Dispatched<R>
+): Effect.Effect<void, StoreError, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiberRuntime<void, StoreError, R>((fiber) => {
+      const runtime = Runtime.make({
+        context: fiber.currentContext,
+        runtimeFlags: Runtime.defaultRuntimeFlags,
+        fiberRefs: fiber.getFiberRefs()
+      }) as Runtime.Runtime<R>
+      return new Calls(operation, calls, limits, dispatch, runtime, fiber, restore).step()
+    })
+  )
+
+/** A call whose handler is at work. */
+interface Running {
+  readonly call: ToolCallPart
+  readonly context: CallContext
+  readonly delegation: Delegation
+  readonly deadline: number
+  fiber: Fiber.RuntimeFiber<unknown, ToolProblem> | undefined
+  /** When it was given up, in milliseconds since the epoch. */
+  abandonedAt: number | undefined
+}
+
+interface Ready<R> {
+  readonly call: ToolCallPart
+  readonly handled: Extract<Dispatched<R>, { readonly _tag: "Handled" }>
+}
+
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+class Calls<R> {
+  private next = 0
+  private unsettled: number
+  private readonly running = new Set<Running>()
+  /** Ends of handlers that are not recorded yet. */
+  private ended: Array<readonly [Running, Exit.Exit<unknown, ToolProblem>]> = []
+  private wake: (() => void) | undefined
+
+  constructor(
+    private readonly operation: Operation,
+    private readonly calls: ReadonlyArray<ToolCallPart>,
+    private readonly limits: LimitValues,
+    private readonly dispatch: (call: ToolCallPart) => Dispatched<R>,
+    private readonly runtime: Runtime.Runtime<R>,
+    private readonly fiber: Fiber.RuntimeFiber<unknown, unknown>,
+    private readonly restore: Restore
+  ) {
+    this.unsettled = calls.length
+  }
+
+  /** Records what has ended and what starts in one write, starts it, and waits for what happens next. */
+  step(): Effect.Effect<void, StoreError> {
+    const drafts = this.recordEnded()
+    const ready: Array<Ready<R>> = []
+    while (this.next < this.calls.length && this.running.size + ready.length < this.limits.toolWidth) {
+      const call = this.calls[this.next]!
+      const dispatched: Dispatched<R> =
+        this.next++ < this.limits.toolCalls ? this.dispatch(call) : tooMany(this.limits.toolCalls)
+      if (dispatched._tag === "Handled") {
+        ready.push({ call, handled: dispatched })
+        drafts.push({ _tag: "ToolStarted", callId: call.id, name: call.name })
+      } else drafts.push(this.settled(call, "failure", dispatched.text))
+    }
+    if (drafts.length === 0) return this.wait()
+    return Effect.matchCauseEffect(this.operation.append(drafts), {
+      onFailure: (cause) => Effect.zipRight(this.stop(), Effect.failCause(cause)),
+      onSuccess: () => {
+        for (const it of ready) this.start(it)
+        if (this.unsettled === 0) return Effect.void
+        return this.ended.length > 0 ? this.step() : this.wait()
+      }
+    })
+  }
+
+  private start({ call, handled }: Ready<R>): void {
+    const { engine, id, lease, ref } = this.operation
+    const delegation = engine.lock.open(lease)
+    const updateRefs = (refs: FiberRefs.FiberRefs, fiberId: Parameters<typeof FiberRefs.updateAs>[1]["fiberId"]) =>
+      FiberRefs.updateAs(refs, { fiberId, fiberRef: currentMark, value: { lease, delegation } })
+    const context = new CallContext(call.id, ref.id, id, ref.cwd, this.runtime, updateRefs)
+    const deadline = engine.clock.unsafeCurrentTimeMillis() + (handled.deadline ?? this.limits.toolDeadline)
+    const running: Running = { call, context, delegation, deadline, fiber: undefined, abandonedAt: undefined }
+    this.running.add(running)
+    const handler = Effect.ensuring(
+      Effect.suspend(() => handled.handle(context)),
+      engine.lock.close(delegation)
+    )
+    running.fiber = Runtime.runFork(this.runtime, handler, { updateRefs })
+    running.fiber.addObserver((exit) => this.onEnd(running, exit))
+  }
+
+  private onEnd(running: Running, exit: Exit.Exit<unknown, ToolProblem>): void {
+    if (running.abandonedAt !== undefined) return this.noteLate(running.call, running.abandonedAt, exit)
+    this.running.delete(running)
+    this.ended.push([running, exit])
+    this.wake?.()
+  }
+
+  /** Waits until a handler ends or passes its deadline. Interruption here is that of the operation. */
+  private wait(): Effect.Effect<void, StoreError> {
+    let first = Number.POSITIVE_INFINITY
+    for (const { deadline } of this.running) if (deadline < first) first = deadline
+    return Effect.matchCauseEffect(this.restore(this.until(first)), {
+      onFailure: (cause) => this.cut(cause),
+      onSuccess: () => this.step()
+    })
+  }
+
+  /** Completes when a handler has ended or the time has come. */
+  private until(time: number): Effect.Effect<void> {
+    return Effect.async<void>((resume) => {
+      if (this.ended.length > 0) return resume(Effect.void)
+      this.wake = () => {
+        this.wake = undefined
+        resume(Effect.void)
+      }
+      this.operation.watch(this.runtime, time, () => this.wake?.())
+    })
+  }
+
+  /** Entries for handlers that have ended, and for those past their deadline, which are left behind. */
+  private recordEnded(): Array<Draft> {
+    const drafts: Array<Draft> = []
+    for (const [{ call }, exit] of this.ended) drafts.push(this.settledBy(call, exit))
+    this.ended = []
+    if (this.running.size === 0) return drafts
+    const now = this.operation.engine.clock.unsafeCurrentTimeMillis()
+    for (const running of this.running) {
+      if (running.deadline > now) continue
+      this.abandon(running)
+      drafts.push(this.settled(running.call, "deadline", explain("deadline")))
+    }
+    return drafts
+  }
+
+  /** Ends a call's right of entry and stops waiting for its handler, which is interrupted all the same. */
+  private abandon(running: Running): void {
+    running.abandonedAt = this.operation.engine.clock.unsafeCurrentTimeMillis()
+    this.running.delete(running)
+    running.context.abort()
+    running.fiber?.unsafeInterruptAsFork(this.fiber.id())
+    // What was admitted through it is interrupted now. The lease waits for it before the session is given back.
+    Runtime.runFork(this.runtime, this.operation.engine.lock.close(running.delegation))
+  }
+
+  /** Interrupts the handlers and gives them the grace to end. */
+  private stop(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      for (const running of this.running) {
+        running.context.abort()
+        running.fiber?.unsafeInterruptAsFork(this.fiber.id())
+      }
+      return this.drain(this.operation.engine.clock.unsafeCurrentTimeMillis() + this.limits.toolGrace)
+    })
+  }
+
+  private drain(end: number): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.running.size === 0) return Effect.void
+      if (this.operation.engine.clock.unsafeCurrentTimeMillis() >= end) {
+        for (const running of [...this.running]) {
+          this.abandon(running)
+          this.ended.push([running, Exit.interrupt(this.fiber.id())])
+        }
+        return Effect.void
+      }
+      const before = this.ended
+      this.ended = []
+      return Effect.flatMap(this.until(end), () => {
+        this.ended = [...before, ...this.ended]
+        return this.drain(end)
+      })
+    })
+  }
+
+  /** The operation was interrupted: every call that is not settled gets an entry that says how it ended. */
+  private cut(cause: Cause.Cause<never>): Effect.Effect<void, StoreError> {
+    return Effect.flatMap(this.stop(), () => {
+      const drafts = this.recordEnded()
+      for (const call of this.calls.slice(this.next)) drafts.push(this.settled(call, "not-run", explain("not-run")))
+      return Effect.zipRight(
+        drafts.length === 0 ? Effect.void : this.operation.append(drafts),
+        Effect.failCause(cause)
+      )
+    })
+  }
+
+  private settledBy(call: ToolCallPart, exit: Exit.Exit<unknown, ToolProblem>): Draft {
+    if (Exit.isSuccess(exit)) {
+      const result = textOf(exit.value)
+      return "text" in result
+        ? this.settled(call, "success", result.text)
+        : this.settled(call, "failure", result.problem)
+    }
+    if (Cause.isInterrupted(exit.cause)) return this.settled(call, "interrupted", explain("interrupted"))
+    const failure = Cause.failureOption(exit.cause)
+    return this.settled(
+      call,
+      "failure",
+      failure._tag === "Some" ? failure.value.text : describe(Cause.squash(exit.cause))
+    )
+  }
+
+  private settled(call: ToolCallPart, outcome: ToolOutcome, text: string): Draft {
+    this.unsettled--
+    const { cutFrom, text: result } = fit(text, this.limits.toolResult)
+    return {
+      _tag: "ToolSettled",
+      callId: call.id,
+      name: call.name,
+      outcome,
+      result,
+      ...(cutFrom === undefined ? undefined : { cutFrom })
+    }
+  }
+
+  /** Tells that a handler that was given up has ended, unless it did what interruption asks for. */
+  private noteLate(call: ToolCallPart, abandonedAt: number, exit: Exit.Exit<unknown, unknown>): void {
+    const { engine, id, ref } = this.operation
+    const at = engine.clock.unsafeCurrentTimeMillis()
+    if (Exit.isInterrupted(exit) && at < abandonedAt + this.limits.toolGrace) return
+    engine.events.publish({ _tag: "ToolLate", session: ref.id, at, operationId: id, callId: call.id, name: call.name })
+  }
+}
+
+const tooMany = (limit: number) => ({
+  _tag: "Refused" as const,
+  text: `Only the first ${limit} calls of a turn are run. Call this tool again in your next turn.`
+})

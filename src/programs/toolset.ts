@@ -1,0 +1,63 @@
+/**
+ * The tools of one prompt.
+ */
+import type * as Context from "effect/Context"
+import type * as Agent from "../services/Agent.js"
+import { ToolNameConflict } from "../services/Errors.js"
+import type { ToolSpec } from "../services/Model.js"
+import type { TaskTool } from "../services/TaskTool.js"
+import type * as Tool from "../services/Tool.js"
+
+/** Names that Baton keeps for itself. */
+export const reserved: ReadonlySet<string> = new Set([
+  "finish",
+  "give_up",
+  "task",
+  "activate_skill",
+  "read_skill_resource"
+])
+
+export interface Toolset {
+  readonly byName: ReadonlyMap<string, Tool.Any>
+  /** What the model is told of, the task tool included where it may be used. */
+  readonly specs: ReadonlyArray<ToolSpec>
+}
+
+/** What is wrong with the names of an agent's tools and those of a call, if anything. */
+export const nameConflict = (
+  own: ReadonlyArray<Tool.Any>,
+  extra: ReadonlyArray<Tool.Any> = []
+): ToolNameConflict | undefined => {
+  if (own.length + extra.length === 0) return undefined
+  const seen = new Set<string>()
+  for (const { name } of [...own, ...extra]) {
+    if (reserved.has(name)) return new ToolNameConflict({ name, reason: "reserved" })
+    if (seen.has(name)) return new ToolNameConflict({ name, reason: "duplicate" })
+    seen.add(name)
+  }
+  return undefined
+}
+
+/** An agent's tools and those of a call. Made once for an agent, since an agent does not change. */
+export const toolset = (
+  agent: Agent.Any,
+  extra: ReadonlyArray<Tool.Any> | undefined,
+  taskTool: Context.Tag.Service<TaskTool>,
+  mayDelegate: boolean
+): Toolset => {
+  const cache = mayDelegate ? delegating : working
+  if (extra === undefined || extra.length === 0) {
+    let known = cache.get(agent)
+    if (known === undefined) cache.set(agent, (known = build(agent.tools, mayDelegate ? taskTool.spec(agent) : undefined)))
+    return known
+  }
+  return build([...agent.tools, ...extra], mayDelegate ? taskTool.spec(agent) : undefined)
+}
+
+const delegating = new WeakMap<Agent.Any, Toolset>()
+const working = new WeakMap<Agent.Any, Toolset>()
+
+const build = (tools: ReadonlyArray<Tool.Any>, task: ToolSpec | undefined): Toolset => ({
+  byName: new Map(tools.map((tool) => [tool.name, tool])),
+  specs: task === undefined ? tools : [...tools, task]
+})

@@ -1,0 +1,160 @@
+/**
+ * One model round-trip: the request is the fold of history, the reply becomes one entry.
+ */
+import * as Effect from "effect/Effect"
+import type { AssistantPart, Draft, ToolCallPart } from "../services/Entry.js"
+import type { ModelError } from "../services/Errors.js"
+import * as Json from "../services/Json.js"
+import type { ModelEvent, ModelFinish, ModelRequest } from "../services/Model.js"
+import * as Usage from "../services/Usage.js"
+import type { Operation } from "./operation.js"
+
+/** What a reply asks for. */
+export type TurnOutcome =
+  /** The model is done. */
+  | { readonly _tag: "Final"; readonly assistant: AssistantDraft; readonly text: string }
+  /** The model wants these calls run. */
+  | { readonly _tag: "Calls"; readonly assistant: AssistantDraft; readonly calls: ReadonlyArray<ToolCallPart> }
+  /** The model wants to be asked again as things stand. */
+  | { readonly _tag: "Pause"; readonly assistant: AssistantDraft }
+
+export type AssistantDraft = Extract<Draft, { readonly _tag: "Assistant" }>
+
+/** Sends the request and gathers the reply. Writes nothing; deltas go to those who listen as they arrive. */
+export const turn = (
+  operation: Operation,
+  request: Omit<ModelRequest, "messages">
+): Effect.Effect<TurnOutcome, ModelError> =>
+  Effect.suspend(() => {
+    const reply = new Reply(operation)
+    const messages = operation.journal.conversation.messages()
+    const whole: ModelRequest = {
+      model: request.model,
+      thinking: request.thinking,
+      instructions: request.instructions,
+      tools: request.tools,
+      messages
+    }
+    return Effect.map(
+      operation.engine.model.stream(whole, (event) => reply.take(event)),
+      (finish) => reply.end(request.model, finish)
+    )
+  })
+
+/** A reply as it arrives. */
+class Reply {
+  private readonly operation: Operation
+  private readonly heard: boolean
+  private readonly parts: Array<AssistantPart> = []
+  private text = ""
+  private reasoning = ""
+
+  constructor(operation: Operation) {
+    this.operation = operation
+    this.heard = operation.engine.events.heard(operation.ref.id)
+    operation.partial = ""
+  }
+
+  take(event: ModelEvent): void {
+    switch (event._tag) {
+      case "TextDelta":
+        this.closeReasoning()
+        this.text += event.text
+        this.operation.partial += event.text
+        return this.publish("TextDelta", event.text)
+      case "ReasoningDelta":
+        this.closeText()
+        this.reasoning += event.text
+        return this.publish("ReasoningDelta", event.text)
+      case "ReasoningEnd":
+        return this.closeReasoning(event.metadata)
+      case "ToolCall": {
+        this.closeText()
+        this.closeReasoning()
+        this.parts.push(toolCall(event, this.parts))
+      }
+    }
+  }
+
+  end(model: string, finish: ModelFinish): TurnOutcome {
+    this.closeText()
+    this.closeReasoning()
+    this.operation.partial = ""
+    const usage = finish.usage ?? Usage.zero
+    this.operation.journal.turns = Usage.add(this.operation.journal.turns, usage)
+    const assistant: AssistantDraft = {
+      _tag: "Assistant",
+      content: this.parts,
+      model,
+      finish: finish.reason,
+      usage,
+      usageReported: finish.usage !== undefined
+    }
+    const calls = this.parts.filter((part) => part.type === "tool-call")
+    if (calls.length > 0) return { _tag: "Calls", assistant, calls }
+    if (finish.reason === "pause") return { _tag: "Pause", assistant }
+    let text = ""
+    for (const part of this.parts) if (part.type === "text") text += part.text
+    return { _tag: "Final", assistant, text }
+  }
+
+  private closeText(): void {
+    if (this.text === "") return
+    this.parts.push({ type: "text", text: Json.cleanText(this.text) })
+    this.text = ""
+  }
+
+  private closeReasoning(metadata?: unknown): void {
+    if (this.reasoning === "" && metadata === undefined) return
+    const text = Json.cleanText(this.reasoning)
+    // What a provider has signed goes back as it came or not at all.
+    const altered = metadata !== undefined && text !== this.reasoning
+    if (!altered) this.parts.push({ type: "reasoning", text, ...(metadata === undefined ? undefined : { metadata }) })
+    this.reasoning = ""
+  }
+
+  private publish(_tag: "TextDelta" | "ReasoningDelta", text: string): void {
+    if (!this.heard) return
+    const { engine, id, ref } = this.operation
+    engine.events.publish({ _tag, session: ref.id, at: engine.clock.unsafeCurrentTimeMillis(), operationId: id, text })
+  }
+}
+
+/** The longest call id that providers take back. */
+const maxCallId = 64
+
+/** The longest tool name that providers take back, and what it may hold. */
+const toolName = /^[A-Za-z0-9_-]{1,64}$/
+
+/** The longest text of unparsed arguments that is kept. */
+const maxRaw = 4_000
+
+/** A call as the history keeps it: with an id that is unique in its turn, and arguments that went through the gate. */
+const toolCall = (
+  event: Extract<ModelEvent, { readonly _tag: "ToolCall" }>,
+  before: ReadonlyArray<AssistantPart>
+): ToolCallPart => {
+  const taken = (id: string) => before.some((part) => part.type === "tool-call" && part.id === id)
+  let id = event.id !== "" && event.id.length <= maxCallId && event.id.isWellFormed() ? event.id : ""
+  for (let n = before.length; id === "" || taken(id); n++) id = `call_${n}`
+  const args = Json.clean(event.args)
+  const isObject = typeof event.args === "object" && event.args !== null && !Array.isArray(event.args)
+  const usable = isObject && "value" in args
+  const raw = event.raw ?? (usable ? undefined : rawOf(event.args))
+  return {
+    type: "tool-call",
+    id,
+    name: toolName.test(event.name) ? event.name : "invalid_tool",
+    args: usable && event.raw === undefined ? args.value : {},
+    ...(raw === undefined ? undefined : { raw: Json.cleanText(raw.slice(0, maxRaw)) }),
+    ...(event.metadata === undefined ? undefined : { metadata: event.metadata })
+  }
+}
+
+const rawOf = (args: unknown): string => {
+  try {
+    return JSON.stringify(args) ?? String(args)
+  } catch {
+    return String(args)
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * The record format: one immutable entry of a session's history, as it is stored.
+ *
+ * These schemas are the format. The core imports only their types, so that a program which decodes nothing does not
+ * load `effect/Schema`; a store that keeps text decodes with `Entry` from `effect-baton/schema`.
+ */
+import * as Schema from "effect/Schema"
+
+/** Format of the entries below. A store that holds a newer one is refused. */
+export const formatVersion = 1
+
+const Count = Schema.NonNegative
+
+export const Usage = Schema.Struct({
+  input: Count,
+  output: Count,
+  cacheRead: Count,
+  cacheWrite: Count,
+  reasoning: Count,
+  cost: Schema.optional(Schema.UndefinedOr(Count))
+})
+
+export const OperationKind = Schema.Literal("prompt", "task", "skill", "shell", "compact")
+
+export const HoldKind = Schema.Literal("prompt", "task", "skill", "shell", "compact", "remove")
+
+export const OperationRef = Schema.Struct({ session: Schema.String, kind: HoldKind, operationId: Schema.String })
+
+export const TextPart = Schema.Struct({ type: Schema.Literal("text"), text: Schema.String })
+
+export const ImagePart = Schema.Struct({
+  type: Schema.Literal("image"),
+  mediaType: Schema.String,
+  /** Base64. */
+  data: Schema.String
+})
+
+export const UserPart = Schema.Union(TextPart, ImagePart)
+
+export const ReasoningPart = Schema.Struct({
+  type: Schema.Literal("reasoning"),
+  text: Schema.String,
+  /** What the provider wants back with the text, untouched. */
+  metadata: Schema.optional(Schema.UndefinedOr(Schema.Unknown))
+})
+
+export const ToolCallPart = Schema.Struct({
+  type: Schema.Literal("tool-call"),
+  /** Unique in its turn, as Baton keyed it. */
+  id: Schema.String,
+  name: Schema.String,
+  /** The arguments as JSON. */
+  args: Schema.Unknown,
+  /** The text that the model sent, where it was not a JSON object. */
+  raw: Schema.optional(Schema.UndefinedOr(Schema.String)),
+  metadata: Schema.optional(Schema.UndefinedOr(Schema.Unknown))
+})
+
+export const AssistantPart = Schema.Union(
+  Schema.Struct({
+    type: Schema.Literal("text"),
+    text: Schema.String,
+    metadata: Schema.optional(Schema.UndefinedOr(Schema.Unknown))
+  }),
+  ReasoningPart,
+  ToolCallPart
+)
+
+/** Why a reply ended. `interrupted`: the reply was cut by Baton's side and is kept as far as it came. */
+export const FinishReason = Schema.Literal(
+  "stop",
+  "tool-calls",
+  "length",
+  "content-filter",
+  "pause",
+  "other",
+  "interrupted"
+)
+
+/** How a tool call ended: anything but `success` is told to the model as an error. */
+export const ToolOutcome = Schema.Literal("success", "failure", "deadline", "interrupted", "unknown", "not-run")
+
+const entry = <Tag extends string, Fields extends Schema.Struct.Fields>(tag: Tag, fields: Fields) =>
+  Schema.Struct({
+    _tag: Schema.Literal(tag),
+    /** Its place in the session, from 1. */
+    id: Schema.Positive.pipe(Schema.int()),
+    parentId: Schema.NullOr(Schema.Positive.pipe(Schema.int())),
+    /** Milliseconds since the epoch. */
+    at: Schema.Number,
+    operationId: Schema.String,
+    ...fields
+  })
+
+export const OperationStarted = entry("OperationStarted", { kind: OperationKind })
+
+export const OperationSettled = entry("OperationSettled", {
+  kind: OperationKind,
+  outcome: Schema.Literal("completed", "failed", "interrupted"),
+  /** The error's tag and message, where it failed. */
+  error: Schema.optional(Schema.UndefinedOr(Schema.Struct({ tag: Schema.String, message: Schema.String }))),
+  /** Who interrupted it: the caller, or the operation that took its place. */
+  by: Schema.optional(Schema.UndefinedOr(Schema.Union(Schema.Literal("caller"), OperationRef))),
+  usage: Schema.Struct({ turns: Usage, tasks: Usage, total: Usage })
+})
+
+export const User = entry("User", { content: Schema.Array(UserPart) })
+
+export const Assistant = entry("Assistant", {
+  content: Schema.Array(AssistantPart),
+  model: Schema.String,
+  finish: FinishReason,
+  usage: Usage,
+  /** `false` where the provider said nothing and the figures are zero. */
+  usageReported: Schema.Boolean
+})
+
+/** Durable before the call's effect. */
+export const ToolStarted = entry("ToolStarted", { callId: Schema.String, name: Schema.String })
+
+export const ToolSettled = entry("ToolSettled", {
+  callId: Schema.String,
+  name: Schema.String,
+  outcome: ToolOutcome,
+  /** What the model is told. */
+  result: Schema.String,
+  /** How long the result was before it was cut, where it was. */
+  cutFrom: Schema.optional(Schema.UndefinedOr(Count))
+})
+
+/** Durable before the child runs. */
+export const TaskLink = entry("TaskLink", {
+  taskId: Schema.String,
+  child: Schema.String,
+  agent: Schema.String,
+  description: Schema.String,
+  /** The tool call that asked for it, where one did. */
+  callId: Schema.optional(Schema.UndefinedOr(Schema.String))
+})
+
+export const TaskSettled = entry("TaskSettled", {
+  taskId: Schema.String,
+  child: Schema.String,
+  outcome: Schema.Literal("completed", "failed", "interrupted"),
+  error: Schema.optional(Schema.UndefinedOr(Schema.Struct({ tag: Schema.String, message: Schema.String }))),
+  usage: Usage
+})
+
+/** One immutable record of a session's history. */
+export const Entry = Schema.Union(
+  OperationStarted,
+  OperationSettled,
+  User,
+  Assistant,
+  ToolStarted,
+  ToolSettled,
+  TaskLink,
+  TaskSettled
+)
+export type Entry = typeof Entry.Type
+
+export type UserPart = typeof UserPart.Type
+export type AssistantPart = typeof AssistantPart.Type
+export type ToolCallPart = typeof ToolCallPart.Type
+export type FinishReason = typeof FinishReason.Type
+export type ToolOutcome = typeof ToolOutcome.Type
+
+type WithoutPlace<E> = E extends unknown ? Omit<E, "id" | "parentId" | "at" | "operationId"> : never
+
+/** An entry before the history gives it its place. */
+export type Draft = WithoutPlace<Entry>

@@ -1,0 +1,208 @@
+/**
+ * Everything a caller can meet, by name. The class owns the wording of its message.
+ *
+ * These are `Data.TaggedError`s and not `Schema.TaggedError`s: loading `effect/Schema` takes as long as loading the
+ * rest of the core, and a program that never decodes anything should not pay for it.
+ */
+import * as Data from "effect/Data"
+import type { HoldKind, OperationRef } from "./Operation.js"
+
+const plural = (n: number, noun: string) => `${n} ${noun}${n === 1 ? "" : "s"}`
+
+/** The session is held by another operation. Nothing was written and the running operation is unharmed. */
+export class SessionBusy extends Data.TaggedError("SessionBusy")<{
+  readonly session: string
+  /** What was asked for. */
+  readonly requested: HoldKind
+  /** What holds the session. */
+  readonly running: HoldKind
+  /** The id of the operation that holds the session. */
+  readonly operationId: string
+  /** When that operation was admitted, in milliseconds since the epoch. */
+  readonly since: number
+}> {
+  override get message() {
+    return `Session "${this.session}" is already running ${this.running}. Start another session for parallel conversation branches.`
+  }
+}
+
+/** Waiting would never end: the operations of `cycle` wait for each other, the last for the first. */
+export class SessionDeadlock extends Data.TaggedError("SessionDeadlock")<{
+  readonly cycle: ReadonlyArray<OperationRef>
+}> {
+  override get message() {
+    const steps = this.cycle.map((step) => `${step.kind} on session "${step.session}" (${step.operationId})`)
+    return `Waiting would never end: ${steps.join(" waits for ")} waits for the first.`
+  }
+}
+
+/** A task would stand deeper than the limit. It was refused before anything was created. */
+export class TaskDepthExceeded extends Data.TaggedError("TaskDepthExceeded")<{
+  readonly session: string
+  readonly depth: number
+  readonly limit: number
+}> {
+  override get message() {
+    return `A task at depth ${this.depth} was refused: tasks may be nested ${plural(this.limit, "level")} deep.`
+  }
+}
+
+/** The text given as a session id is not one. */
+export class InvalidSessionId extends Data.TaggedError("InvalidSessionId")<{
+  readonly id: string
+  readonly reason: string
+}> {
+  override get message() {
+    return `Not a session id: ${this.reason}.`
+  }
+}
+
+/** No session of that name exists, or it was removed. */
+export class SessionNotFound extends Data.TaggedError("SessionNotFound")<{ readonly session: string }> {
+  override get message() {
+    return `There is no session "${this.session}".`
+  }
+}
+
+/** `create` was asked for a name that is taken. */
+export class SessionAlreadyExists extends Data.TaggedError("SessionAlreadyExists")<{ readonly session: string }> {
+  override get message() {
+    return `Session "${this.session}" exists already.`
+  }
+}
+
+/** An argument is wrong in itself. Nothing was written. */
+export class InvalidInput extends Data.TaggedError("InvalidInput")<{
+  /** Where in the input, for instance `parts[1].data`. */
+  readonly path: string
+  readonly reason: string
+}> {
+  override get message() {
+    return `Invalid input at ${this.path}: ${this.reason}.`
+  }
+}
+
+/** Two tools of one prompt have the same name, or a tool has a name that Baton keeps for itself. */
+export class ToolNameConflict extends Data.TaggedError("ToolNameConflict")<{
+  readonly name: string
+  readonly reason: "duplicate" | "reserved"
+}> {
+  override get message() {
+    return this.reason === "duplicate"
+      ? `Two tools are named "${this.name}".`
+      : `A tool may not be named "${this.name}": that name is reserved.`
+  }
+}
+
+/** The agent has no subagent of that name. */
+export class AgentNotFound extends Data.TaggedError("AgentNotFound")<{
+  readonly agent: string
+  readonly known: ReadonlyArray<string>
+}> {
+  override get message() {
+    const known = this.known.length === 0 ? "none is declared" : `known agents: ${this.known.join(", ")}`
+    return `There is no agent "${this.agent}" (${known}).`
+  }
+}
+
+/** Neither the call, nor the agent, nor the engine names a model, or no layer serves that name. */
+export class ModelNotConfigured extends Data.TaggedError("ModelNotConfigured")<{
+  readonly model: string | undefined
+}> {
+  override get message() {
+    return this.model === undefined
+      ? "No model is configured: name one in the call, in the agent or in the model layer."
+      : `No layer serves the model "${this.model}".`
+  }
+}
+
+/** The model could not answer now; the same request may succeed later. */
+export class ModelUnavailable extends Data.TaggedError("ModelUnavailable")<{
+  readonly model: string
+  readonly reason: string
+  readonly cause?: unknown
+}> {
+  override get message() {
+    return `The model "${this.model}" is not available: ${this.reason}.`
+  }
+}
+
+/** The provider refused the request for good; sending it again changes nothing. */
+export class ModelRejected extends Data.TaggedError("ModelRejected")<{
+  readonly model: string
+  readonly reason: string
+  readonly status?: number | undefined
+  readonly cause?: unknown
+}> {
+  override get message() {
+    const status = this.status === undefined ? "" : ` (HTTP ${this.status})`
+    return `The model "${this.model}" refused the request${status}: ${this.reason}.`
+  }
+}
+
+/** The history does not fit into the model's context window. */
+export class ContextOverflow extends Data.TaggedError("ContextOverflow")<{
+  readonly model: string
+  readonly reason: string
+}> {
+  override get message() {
+    return `The history does not fit into the context window of "${this.model}": ${this.reason}.`
+  }
+}
+
+/** A limit of the operation was reached. */
+export class LimitReached extends Data.TaggedError("LimitReached")<{
+  readonly limit: "turns"
+  readonly value: number
+}> {
+  override get message() {
+    return `The operation reached its limit of ${plural(this.value, this.limit.slice(0, -1))}.`
+  }
+}
+
+/** The writer no longer owns the session: another process claimed it, it was removed, or it has moved on. */
+export class StaleLease extends Data.TaggedError("StaleLease")<{
+  readonly session: string
+  readonly reason: "epoch" | "sequence" | "removed"
+}> {
+  override get message() {
+    const why = {
+      epoch: "another owner has claimed it",
+      sequence: "its history has moved on",
+      removed: "it was removed"
+    }[this.reason]
+    return `A write to session "${this.session}" was refused: ${why}.`
+  }
+}
+
+/** The store failed. `cause` is what it said. */
+export class SessionStoreError extends Data.TaggedError("SessionStoreError")<{
+  readonly operation: string
+  readonly reason: string
+  readonly cause?: unknown
+}> {
+  override get message() {
+    return `The session store failed to ${this.operation}: ${this.reason}.`
+  }
+}
+
+/** The sandbox refused or failed. */
+export class SandboxError extends Data.TaggedError("SandboxError")<{
+  readonly operation: "read" | "list" | "stat" | "exec"
+  readonly path: string
+  readonly reason: string
+  readonly cause?: unknown
+}> {
+  override get message() {
+    return `Cannot ${this.operation} ${this.path}: ${this.reason}.`
+  }
+}
+
+/** What the lock answers when it does not admit a call. */
+export type LockError = SessionBusy | SessionDeadlock | TaskDepthExceeded
+
+/** What a model answers when it does not complete a round-trip. */
+export type ModelError = ModelNotConfigured | ModelUnavailable | ModelRejected | ContextOverflow
+
+/** What a write can answer. */
+export type StoreError = StaleLease | SessionStoreError

@@ -1,0 +1,203 @@
+/**
+ * What happens in a session, as others see it.
+ *
+ * Durable events are the history's entries and carry their place in it as `seq`; the others are live only. Every start
+ * has exactly one end, and the end of what was started within an operation comes before the operation's own.
+ */
+import type { Entry, FinishReason, ToolOutcome } from "./Entry.js"
+import type { OperationKind, OperationRef } from "./Operation.js"
+import type { Usage, UsageReport } from "./Usage.js"
+
+interface Base {
+  readonly session: string
+  /** Milliseconds since the epoch. */
+  readonly at: number
+}
+
+interface Durable extends Base {
+  readonly operationId: string
+  /** Place in the session's history; `undefined` where the entry could not be stored. */
+  readonly seq: number | undefined
+}
+
+interface Live extends Base {
+  readonly operationId: string
+}
+
+export interface Failure {
+  readonly tag: string
+  readonly message: string
+}
+
+export interface OperationStarted extends Durable {
+  readonly _tag: "OperationStarted"
+  readonly kind: OperationKind
+}
+
+export interface OperationCompleted extends Durable {
+  readonly _tag: "OperationCompleted"
+  readonly kind: OperationKind
+  readonly usage: UsageReport
+}
+
+export interface OperationFailed extends Durable {
+  readonly _tag: "OperationFailed"
+  readonly kind: OperationKind
+  readonly error: Failure
+  readonly usage: UsageReport
+}
+
+export interface OperationInterrupted extends Durable {
+  readonly _tag: "OperationInterrupted"
+  readonly kind: OperationKind
+  readonly by: "caller" | OperationRef
+  readonly usage: UsageReport
+}
+
+/** The session is free and nobody stands in line. */
+export interface Idle extends Base {
+  readonly _tag: "Idle"
+}
+
+export interface UserMessage extends Durable {
+  readonly _tag: "UserMessage"
+  readonly text: string
+  /** Images are counted; their bytes are not in events. */
+  readonly images: number
+}
+
+export interface AssistantMessage extends Durable {
+  readonly _tag: "AssistantMessage"
+  readonly text: string
+  readonly calls: ReadonlyArray<{ readonly id: string; readonly name: string; readonly args: unknown }>
+  readonly model: string
+  readonly finish: FinishReason
+  readonly usage: Usage
+}
+
+export interface TextDelta extends Live {
+  readonly _tag: "TextDelta"
+  readonly text: string
+}
+
+export interface ReasoningDelta extends Live {
+  readonly _tag: "ReasoningDelta"
+  readonly text: string
+}
+
+export interface ToolStarted extends Durable {
+  readonly _tag: "ToolStarted"
+  readonly callId: string
+  readonly name: string
+}
+
+export interface ToolSettled extends Durable {
+  readonly _tag: "ToolSettled"
+  readonly callId: string
+  readonly name: string
+  readonly outcome: ToolOutcome
+  readonly result: string
+}
+
+/** A handler that was given up ended after all; its result was dropped. */
+export interface ToolLate extends Live {
+  readonly _tag: "ToolLate"
+  readonly callId: string
+  readonly name: string
+}
+
+export interface TaskStarted extends Durable {
+  readonly _tag: "TaskStarted"
+  readonly taskId: string
+  readonly child: string
+  readonly agent: string
+  readonly description: string
+  readonly callId: string | undefined
+}
+
+export interface TaskCompleted extends Durable {
+  readonly _tag: "TaskCompleted"
+  readonly taskId: string
+  readonly child: string
+  readonly usage: Usage
+}
+
+/** The child failed or was interrupted. */
+export interface TaskFailed extends Durable {
+  readonly _tag: "TaskFailed"
+  readonly taskId: string
+  readonly child: string
+  readonly error: Failure
+  readonly usage: Usage
+}
+
+/** Between what was replayed and what follows live. */
+export interface Synced extends Base {
+  readonly _tag: "Synced"
+}
+
+export type Event =
+  | OperationStarted
+  | OperationCompleted
+  | OperationFailed
+  | OperationInterrupted
+  | Idle
+  | UserMessage
+  | AssistantMessage
+  | TextDelta
+  | ReasoningDelta
+  | ToolStarted
+  | ToolSettled
+  | ToolLate
+  | TaskStarted
+  | TaskCompleted
+  | TaskFailed
+  | Synced
+
+const interrupted: Failure = { tag: "Interrupted", message: "It was interrupted." }
+const unknown: Failure = { tag: "Unknown", message: "It failed." }
+
+/** The event of an entry. */
+export const ofEntry = (session: string, entry: Entry): Event => {
+  const base = { session, at: entry.at, operationId: entry.operationId, seq: entry.id }
+  switch (entry._tag) {
+    case "OperationStarted":
+      return { _tag: "OperationStarted", ...base, kind: entry.kind }
+    case "OperationSettled": {
+      const { kind, usage } = entry
+      if (entry.outcome === "completed") return { _tag: "OperationCompleted", ...base, kind, usage }
+      if (entry.outcome === "failed") {
+        return { _tag: "OperationFailed", ...base, kind, usage, error: entry.error ?? unknown }
+      }
+      return { _tag: "OperationInterrupted", ...base, kind, usage, by: entry.by ?? "caller" }
+    }
+    case "User": {
+      const text = entry.content.flatMap((part) => (part.type === "text" ? [part.text] : []))
+      return { _tag: "UserMessage", ...base, text: text.join("\n"), images: entry.content.length - text.length }
+    }
+    case "Assistant": {
+      const text = entry.content.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("")
+      const calls = entry.content.flatMap((part) =>
+        part.type === "tool-call" ? [{ id: part.id, name: part.name, args: part.args }] : []
+      )
+      const { finish, model, usage } = entry
+      return { _tag: "AssistantMessage", ...base, text, calls, model, finish, usage }
+    }
+    case "ToolStarted":
+      return { _tag: "ToolStarted", ...base, callId: entry.callId, name: entry.name }
+    case "ToolSettled": {
+      const { callId, name, outcome, result } = entry
+      return { _tag: "ToolSettled", ...base, callId, name, outcome, result }
+    }
+    case "TaskLink": {
+      const { agent, callId, child, description, taskId } = entry
+      return { _tag: "TaskStarted", ...base, taskId, child, agent, description, callId }
+    }
+    case "TaskSettled": {
+      const { child, taskId, usage } = entry
+      if (entry.outcome === "completed") return { _tag: "TaskCompleted", ...base, taskId, child, usage }
+      const error = entry.outcome === "interrupted" ? interrupted : (entry.error ?? unknown)
+      return { _tag: "TaskFailed", ...base, taskId, child, usage, error }
+    }
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * The history of sessions: the one path by which entries are written, and the journal that an operation works on.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import { Conversation } from "./Conversation.js"
+import type { Draft, Entry } from "./Entry.js"
+import type { SessionNotFound, SessionStoreError, StoreError } from "./Errors.js"
+import type { LimitValues } from "./Limits.js"
+import type { Thinking } from "./Model.js"
+import type { SessionRow } from "./SessionStore.js"
+import * as Usage from "./Usage.js"
+
+/** How a prompt runs, in effect: the call's wishes over the agent's over what is inherited. */
+export interface Call {
+  readonly model: string
+  readonly thinking: Thinking | undefined
+  readonly limits: LimitValues
+}
+
+/**
+ * What is known of a session's history in this process: its row, the place of the next entry, and the fold so far.
+ * A handle keeps the last one, so that its next operation folds only what is new.
+ */
+export class Journal {
+  readonly conversation = new Conversation()
+  row: SessionRow
+  nextSeq = 1
+  /** The operation that works on it. */
+  operationId = ""
+  /** Usage of this operation's own turns. */
+  turns = Usage.zero
+  /** Usage of the tasks that this operation delegated. */
+  tasks = Usage.zero
+  /** The call that runs, which its tasks inherit. */
+  call: Call | undefined
+
+  constructor(row: SessionRow) {
+    this.row = row
+  }
+
+  /** Makes it the journal of an operation that begins. */
+  start(operationId: string): void {
+    this.operationId = operationId
+    this.turns = Usage.zero
+    this.tasks = Usage.zero
+    this.call = undefined
+  }
+
+  usage(): Usage.UsageReport {
+    return Usage.report(this.turns, this.tasks)
+  }
+}
+
+export class History extends Context.Tag("baton/History")<
+  History,
+  {
+    /** Names this engine as the owner of the sessions that it writes to. */
+    readonly owner: string
+
+    /**
+     * Makes the journal of a session ready for the operation that holds it: claims the session where another engine
+     * owns it, and reads what the journal does not know yet. `known` is the journal of an earlier operation. A session
+     * that was removed is not found, though another may have its name by now.
+     */
+    readonly begin: (
+      session: string,
+      incarnation: string,
+      known?: Journal
+    ) => Effect.Effect<Journal, SessionNotFound | StoreError>
+
+    /** The journal of the operation that holds the session now. */
+    readonly current: (session: string) => Journal | undefined
+
+    /** Forgets the journal of a session that is being given back. */
+    readonly end: (session: string) => void
+
+    /**
+     * Gives the drafts their places, stores them in one write, folds them and publishes their events, in that order.
+     * Writes to one session are stored in the order of the calls; those that come while one is being stored go
+     * together in the next. `children` are created in the same transaction. Cannot be interrupted: the entries are
+     * stored when it ends, or it fails.
+     */
+    readonly append: (
+      journal: Journal,
+      operationId: string,
+      drafts: ReadonlyArray<Draft>,
+      children?: ReadonlyArray<SessionRow>
+    ) => Effect.Effect<void, StoreError>
+
+    /** The entries of a session from a place on. */
+    readonly read: (
+      session: string,
+      fromSeq?: number
+    ) => Effect.Effect<ReadonlyArray<Entry>, SessionNotFound | SessionStoreError>
+  }
+>() {}

@@ -1,0 +1,39 @@
+/**
+ * The bounds that hold unless an agent or a call sets its own.
+ */
+import * as Context from "effect/Context"
+
+export interface LimitValues {
+  /** How many tasks of one lease run at a time; more wait at its gate. */
+  readonly taskWidth: number
+  /** How deep tasks may be nested. */
+  readonly taskDepth: number
+  /** How many tool calls of one turn run at a time. */
+  readonly toolWidth: number
+  /** How many calls of one turn run at all; the others get an error result. */
+  readonly toolCalls: number
+  /** How long a tool call may take before the model is told that it may still be running, in milliseconds. */
+  readonly toolDeadline: number
+  /** How long an interrupted handler may take to end before it is abandoned, in milliseconds. */
+  readonly toolGrace: number
+  /** How long a tool's result may be, in UTF-16 code units; longer ones are cut in the middle. */
+  readonly toolResult: number
+  /** How many model round-trips one operation may make. */
+  readonly turns: number
+}
+
+/** The limits of the engine. Every figure is the one of the design of sessions, docs/index.md lists them. */
+export class Limits extends Context.Reference<Limits>()("baton/Limits", {
+  defaultValue: (): LimitValues => defaults
+}) {}
+
+export const defaults: LimitValues = {
+  taskWidth: 8,
+  taskDepth: 4,
+  toolWidth: 8,
+  toolCalls: 128,
+  toolDeadline: 120_000,
+  toolGrace: 5_000,
+  toolResult: 50_000,
+  turns: 64
+}

@@ -1,0 +1,73 @@
+/**
+ * The model port: one round-trip, thin, and ours.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { Message } from "./Conversation.js"
+import type { FinishReason } from "./Entry.js"
+import type { ModelError } from "./Errors.js"
+import type { Usage } from "./Usage.js"
+
+/** How hard the model is asked to think; an adapter maps it to its provider's knob. */
+export type Thinking = "off" | "low" | "medium" | "high"
+
+/** A tool as the model is told of it. */
+export interface ToolSpec {
+  readonly name: string
+  readonly description: string
+  /** JSON Schema of the arguments, computed when it is first read. */
+  readonly inputSchema: object
+}
+
+/** Everything that a round-trip depends on. */
+export interface ModelRequest {
+  readonly model: string
+  readonly thinking: Thinking | undefined
+  /** Empty where the agent has no instructions. */
+  readonly instructions: string
+  readonly messages: ReadonlyArray<Message>
+  readonly tools: ReadonlyArray<ToolSpec>
+}
+
+/** What arrives while a reply streams, in order. */
+export type ModelEvent =
+  | { readonly _tag: "TextDelta"; readonly text: string }
+  | { readonly _tag: "ReasoningDelta"; readonly text: string }
+  /** Ends a stretch of reasoning, with what the provider wants back with it. */
+  | { readonly _tag: "ReasoningEnd"; readonly metadata?: unknown }
+  /** A complete call. `args` is parsed JSON where it parsed; `raw` is the text where it did not. */
+  | {
+      readonly _tag: "ToolCall"
+      readonly id: string
+      readonly name: string
+      readonly args: unknown
+      readonly raw?: string | undefined
+      readonly metadata?: unknown
+    }
+
+/** The end of a complete reply. A round-trip that does not reach it has failed. */
+export interface ModelFinish {
+  readonly reason: Exclude<FinishReason, "interrupted">
+  /** `undefined` where the provider told nothing. */
+  readonly usage: Usage | undefined
+}
+
+export class Model extends Context.Tag("baton/Model")<
+  Model,
+  {
+    /** The model used where neither the call nor the agent names one. */
+    readonly defaultModel: string | undefined
+    /**
+     * One round-trip. Each event is handed to `emit` as it arrives, synchronously and in order; the Effect completes
+     * with the end of the reply and fails if there was none. No tool is run. Interruption ends the request at once;
+     * nothing is emitted afterwards.
+     *
+     * A callback and not a Stream: running any `Stream` costs about 100 us a round-trip, twice what the rest of a
+     * prompt costs. `AiModel` shows how an adapter drains one into `emit`, a chunk at a time.
+     */
+    readonly stream: (
+      request: ModelRequest,
+      emit: (event: ModelEvent) => void
+    ) => Effect.Effect<ModelFinish, ModelError>
+  }
+>() {}

@@ -1,0 +1,183 @@
+/**
+ * A session as an application holds it, and what its operations take and give.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Stream from "effect/Stream"
+import type * as Agent from "./Agent.js"
+import type { Entry, UserPart } from "./Entry.js"
+import type {
+  AgentNotFound,
+  InvalidInput,
+  InvalidSessionId,
+  LimitReached,
+  LockError,
+  ModelError,
+  SandboxError,
+  SessionAlreadyExists,
+  SessionBusy,
+  SessionNotFound,
+  SessionStoreError,
+  StoreError,
+  ToolNameConflict
+} from "./Errors.js"
+import type { Event } from "./Event.js"
+import type { Journal } from "./History.js"
+import type { LimitValues } from "./Limits.js"
+import type { Thinking } from "./Model.js"
+import type { OnBusy } from "./Operation.js"
+import type { ExecResult } from "./Sandbox.js"
+import type { SessionRow } from "./SessionStore.js"
+import type * as Tool from "./Tool.js"
+import type { UsageReport } from "./Usage.js"
+
+/** What the operations work on: a session's name and configuration, and what this process knows of its history. */
+export class SessionRef<out R = never> {
+  readonly id: string
+  readonly incarnation: string
+  readonly agent: Agent.Agent<R>
+  readonly cwd: string
+  /** How many tasks stand between this session and the one that an application opened. */
+  readonly depth: number
+  /** Services that the operations see over those of their callers. */
+  readonly context: Context.Context<never>
+  /** The journal of the last operation through this handle. */
+  journal: Journal | undefined
+
+  constructor(
+    row: Pick<SessionRow, "id" | "incarnation" | "cwd" | "depth">,
+    agent: Agent.Agent<R>,
+    context: Context.Context<never> = Context.empty()
+  ) {
+    this.id = row.id
+    this.incarnation = row.incarnation
+    this.cwd = row.cwd
+    this.depth = row.depth
+    this.agent = agent
+    this.context = context
+  }
+}
+
+export interface OperationOptions {
+  /** What to do when the session is held; default `"reject"`. */
+  readonly onBusy?: OnBusy | undefined
+}
+
+/** A text, or parts of text and images in order. */
+export type PromptInput = string | ReadonlyArray<UserPart>
+
+export interface PromptOptions<Tools extends ReadonlyArray<Tool.Any> = []> extends OperationOptions {
+  readonly model?: string | undefined
+  readonly thinking?: Thinking | undefined
+  /** Tools for this call, besides the agent's. */
+  readonly tools?: Tools | undefined
+  readonly limits?: Partial<LimitValues> | undefined
+}
+
+/** What a prompt brought. */
+export interface Reply {
+  /** The text of the last turn. */
+  readonly text: string
+  /** Why the last turn ended. */
+  readonly finish: string
+  readonly usage: UsageReport
+  /** The model that answered. */
+  readonly model: string
+  /** First and last entry that the operation wrote. */
+  readonly entries: { readonly from: number; readonly to: number }
+}
+
+export interface TaskOptions<Tools extends ReadonlyArray<Tool.Any> = []> extends PromptOptions<Tools> {
+  /** A declared subagent by name, or an agent given here; the general delegate where neither is. */
+  readonly agent?: string | Agent.Agent | undefined
+  /** What the task is about, in a few words, for people who watch. */
+  readonly description?: string | undefined
+  /** The folder of the child; default: the parent's. */
+  readonly cwd?: string | undefined
+}
+
+/** What a task brought: its child's reply. */
+export interface TaskReply extends Reply {
+  readonly taskId: string
+  /** The child session. */
+  readonly session: string
+}
+
+export interface ShellOptions extends OperationOptions {
+  readonly cwd?: string | undefined
+  readonly env?: Readonly<Record<string, string>> | undefined
+  /** In milliseconds. */
+  readonly timeout?: number | undefined
+}
+
+export type OperationError = LockError | SessionNotFound | StoreError
+
+export type PromptError = OperationError | InvalidInput | ToolNameConflict | ModelError | LimitReached
+
+export type TaskError = PromptError | AgentNotFound
+
+export type ShellError = OperationError | InvalidInput | SandboxError
+
+/** An open session. Plain data, and Effects that need nothing more. Each asks for the session when it is run. */
+export interface Session {
+  readonly id: string
+  /** The agent's name. */
+  readonly agent: string
+  readonly cwd: string
+  /** Appends the input and runs turns until the model asks for no more tools. */
+  readonly prompt: <const Tools extends ReadonlyArray<Tool.Any> = []>(
+    input: PromptInput,
+    options?: PromptOptions<Tools>
+  ) => Effect.Effect<Reply, PromptError, Tool.Requirements<Tools[number]>>
+  /**
+   * Runs a prompt in a new child session. Within a tool call of this session it re-enters under the running prompt;
+   * otherwise it is an operation like any other.
+   */
+  readonly task: <const Tools extends ReadonlyArray<Tool.Any> = []>(
+    input: PromptInput,
+    options?: TaskOptions<Tools>
+  ) => Effect.Effect<TaskReply, TaskError, Tool.Requirements<Tools[number]>>
+  /** Runs a command in the sandbox and records it as if the model had run it. A non-zero exit is a value. */
+  readonly shell: (command: string, options?: ShellOptions) => Effect.Effect<ExecResult, ShellError>
+  /** The entries so far. */
+  readonly history: Effect.Effect<ReadonlyArray<Entry>, SessionNotFound | SessionStoreError>
+  /** What happens from now on. Never ends. */
+  readonly events: Stream.Stream<Event>
+  /** The durable events after an entry (all, by default), then `Synced`, then what happens. Never ends. */
+  readonly replay: (after?: number) => Stream.Stream<Event, SessionNotFound | SessionStoreError>
+}
+
+export interface OpenOptions<R> {
+  readonly id: string
+  readonly agent: Agent.Agent<R>
+  /** The folder to work in, as the sandbox names it; default: its root. Kept from the first open on. */
+  readonly cwd?: string | undefined
+}
+
+/** The sessions of an engine. */
+export class Sessions extends Context.Tag("baton/Sessions")<
+  Sessions,
+  {
+    /** Gets the session or creates it. What the agent's tools need is taken from where this is run. */
+    readonly open: <R>(
+      options: OpenOptions<R>
+    ) => Effect.Effect<Session, InvalidSessionId | SessionStoreError, R>
+    /** Gets a session that exists; a child session too. */
+    readonly get: <R>(
+      options: OpenOptions<R>
+    ) => Effect.Effect<Session, InvalidSessionId | SessionNotFound | SessionStoreError, R>
+    /** Creates a session that does not exist. */
+    readonly create: <R>(
+      options: OpenOptions<R>
+    ) => Effect.Effect<Session, InvalidSessionId | SessionAlreadyExists | SessionStoreError, R>
+    /** Every session that an application opened, oldest first; or the children of one. */
+    readonly list: (parent?: string) => Effect.Effect<ReadonlyArray<SessionRow>, SessionStoreError>
+    /**
+     * Removes a session with all its child sessions, for good; its name is free again. Refused while an operation
+     * holds one of them.
+     */
+    readonly remove: (id: string) => Effect.Effect<void, SessionNotFound | SessionBusy | LockError | SessionStoreError>
+    /** What happens in any session from now on. Never ends. */
+    readonly events: Stream.Stream<Event>
+  }
+>() {}

@@ -1,0 +1,157 @@
+/**
+ * A tool is a small value: a name, a description, schemas, and a handler.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import { type AnySchema, codec, explainIssue } from "./AnySchema.js"
+import type { ToolSpec } from "./Model.js"
+import { currentMark, promiseLineage } from "./SessionLock.js"
+
+/** What a handler is told of the call that it serves. */
+export interface ToolCall {
+  readonly callId: string
+  readonly session: string
+  readonly operationId: string
+  /** The folder that the session works in, as the sandbox names it. */
+  readonly cwd: string
+  /** Aborted when the call is interrupted or passes its deadline. */
+  readonly signal: AbortSignal
+  /**
+   * Runs an Effect from a handler that is an async function, within the call: it has the call's right of entry, and
+   * ends with the call.
+   */
+  readonly runPromise: <A, E>(effect: Effect.Effect<A, E>) => Promise<A>
+}
+
+/** Why a call brought no value. `text` is what the model is told. */
+export interface ToolProblem {
+  readonly text: string
+}
+
+/** A tool, ready to be given to a model. `R` is what its handler needs. */
+export interface Tool<out R = never> extends ToolSpec {
+  /** In milliseconds; without one the engine's `toolDeadline` holds. */
+  readonly deadline: number | undefined
+  /** Decodes the arguments, runs the handler, encodes the value. Never fails but with what the model is told. */
+  readonly handle: (args: unknown, call: ToolCall) => Effect.Effect<unknown, ToolProblem, R>
+}
+
+/** Any tool, whatever it needs. */
+export type Any = Tool<unknown>
+
+/** What a tool needs. */
+export type Requirements<T> = T extends Tool<infer R> ? R : never
+
+/** What a handler may give back. */
+export type Answer<A, E, R> = Effect.Effect<A, E, R> | PromiseLike<A> | A
+
+type Value<S> = S extends AnySchema ? S["Type"] : unknown
+type Params<P> = P extends AnySchema ? P["Type"] : Record<string, never>
+type Needs<S> = S extends AnySchema ? S["Context"] : never
+
+/** What a handler needs, by what it gives back. */
+export type HandlerRequirements<A> = A extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
+
+export interface Options<P, S, A, E, R> {
+  readonly description: string
+  /** Schema of an object; without one the tool takes no arguments. */
+  readonly parameters?: P | undefined
+  /** Schema of the handler's value, encoded to JSON for the model. Without one the value is sent as it is. */
+  readonly success?: S | undefined
+  /** In milliseconds. */
+  readonly deadline?: number | undefined
+  /** Runs the call: an Effect, a promise or a plain value. What it fails with is told to the model. */
+  readonly run: (params: Params<P>, call: ToolCall) => A | Effect.Effect<Value<S>, E, R>
+}
+
+/** A tool from its parts. Arguments are decoded before the handler runs; a mistake in them is told to the model. */
+export const make = <
+  const P extends AnySchema | undefined = undefined,
+  const S extends AnySchema | undefined = undefined,
+  E = never,
+  R = never,
+  const A extends Answer<Value<S>, unknown, unknown> = never
+>(
+  name: string,
+  options: Options<P, S, A, E, R>
+): Tool<R | HandlerRequirements<A> | Needs<P> | Needs<S>> => {
+  const parameters = options.parameters === undefined ? undefined : codec(options.parameters)
+  const success = options.success === undefined ? undefined : codec(options.success)
+  let inputSchema: object | undefined
+  const handle = (args: unknown, call: ToolCall): Effect.Effect<unknown, ToolProblem, unknown> => {
+    const run = (params: unknown) =>
+      Effect.catchAllCause(
+        answer(() => options.run(params as Params<P>, call) as Answer<unknown, unknown, unknown>),
+        failed
+      )
+    const value =
+      parameters === undefined ? run({}) : Effect.flatMap(Effect.mapError(parameters.decode(args), badArguments), run)
+    return success === undefined ? value : Effect.flatMap(value, (it) => Effect.mapError(success.encode(it), badValue))
+  }
+  return {
+    name,
+    description: options.description,
+    deadline: options.deadline,
+    get inputSchema() {
+      return (inputSchema ??= parameters?.jsonSchema() ?? noParameters)
+    },
+    handle: handle as Tool<R | HandlerRequirements<A> | Needs<P> | Needs<S>>["handle"]
+  }
+}
+
+/** JSON Schema of a tool that takes no arguments. */
+export const noParameters = { type: "object", properties: {}, additionalProperties: false }
+
+/** Runs a handler whatever it gives back. Around a promise the lineage is kept, so that a call back is recognised. */
+const answer = <A, E, R>(run: () => Answer<A, E, R>): Effect.Effect<A, E | Thrown, R> =>
+  Effect.withFiberRuntime<A, E | Thrown, R>((fiber) => {
+    const mark = fiber.getFiberRef(currentMark)
+    const id = fiber.id()
+    const given = mark === undefined || !FiberId.isRuntime(id) ? run() : promiseLineage.run({ mark, fiber: id.id }, run)
+    if (Effect.isEffect(given)) return given as Effect.Effect<A, E, R>
+    if (!isPromiseLike(given)) return Effect.succeed(given as A)
+    return Effect.async<A, Thrown>((resume) => {
+      given.then(
+        (value) => resume(Effect.succeed(value)),
+        (error: unknown) => resume(Effect.fail(new Thrown(error)))
+      )
+    })
+  })
+
+/** What a promise rejected with. */
+class Thrown {
+  readonly error: unknown
+  constructor(error: unknown) {
+    this.error = error
+  }
+}
+
+const isPromiseLike = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === "object" && value !== null && "then" in value && typeof value.then === "function"
+
+const badArguments = (issue: Parameters<typeof explainIssue>[0]): ToolProblem => ({
+  text: `The arguments do not fit the tool's parameters.\n${explainIssue(issue)}`
+})
+
+const badValue = (issue: Parameters<typeof explainIssue>[0]): ToolProblem => ({
+  text: `The tool gave a value that does not fit its own schema.\n${explainIssue(issue)}`
+})
+
+/** A failure or a defect becomes what the model is told; interruption stays interruption. */
+const failed = (cause: Cause.Cause<unknown>): Effect.Effect<never, ToolProblem> => {
+  if (Cause.isInterrupted(cause)) return Effect.failCause(cause as Cause.Cause<never>)
+  const error = Cause.squash(cause)
+  return Effect.fail({ text: describe(error instanceof Thrown ? error.error : error) })
+}
+
+/** A failure in one sentence: its tag or name, and its message. Never a stack. */
+export const describe = (error: unknown): string => {
+  if (typeof error === "string") return error
+  if (typeof error !== "object" || error === null) return `The tool failed with ${String(error)}.`
+  const tag = "_tag" in error && typeof error._tag === "string" ? error._tag : undefined
+  const name = tag ?? (error instanceof Error ? error.name : undefined)
+  const message = "message" in error && typeof error.message === "string" ? error.message : ""
+  if (message === "") return name === undefined ? "The tool failed." : `The tool failed with ${name}.`
+  return name === undefined || name === "Error" ? message : `${name}: ${message}`
+}

@@ -1,0 +1,168 @@
+// Baton as its users have it: the public API alone, argument validation, events, history and the lock switched on. The
+// mock model is a layer of the Model port; subagents are reached through the real `task` tool.
+import { importer, versionOf } from "../lib/common.mjs"
+
+export const meta = {
+  name: "baton",
+  install: "baton",
+  packages: ["effect-baton", "effect"],
+  core: ["effect-baton", "effect"],
+  store: "SessionStore.layerMemory",
+  durable: null,
+  delegation: "task tool",
+  lacks: { w5d: "no durable store yet", w7: "no durable store yet" }
+}
+export const versions = () => Object.fromEntries(meta.packages.map((name) => [name, versionOf("baton", name)]))
+
+const usage = { input: 1, output: 1, cacheRead: 0, cacheWrite: 0, reasoning: 0 }
+const stop = { reason: "stop", usage }
+const toolCalls = { reason: "tool-calls", usage }
+const instructions = "You are a helpful assistant."
+
+export async function load() {
+  const imp = await importer("baton")
+  const [Effect, Layer, ManagedRuntime, Stream, { Agent, Engine, Limits, Model, SessionStore, Sessions, Tool }] =
+    await Promise.all(
+      ["effect/Effect", "effect/Layer", "effect/ManagedRuntime", "effect/Stream", "effect-baton"].map((it) => imp(it))
+    )
+
+  /** Hands what a script says to the engine. Deltas come one microtask apart, as those of the other peers do. */
+  const say = (reply, emit) => {
+    if (reply.calls !== undefined) {
+      for (const { args, id, name } of reply.calls) emit({ _tag: "ToolCall", id, name, args })
+      return Effect.succeed(toolCalls)
+    }
+    if (reply.deltas === undefined) {
+      emit({ _tag: "TextDelta", text: reply.text })
+      return Effect.succeed(stop)
+    }
+    return Effect.promise(async () => {
+      for (let i = 0; i < reply.deltas; i++) {
+        await null
+        emit({ _tag: "TextDelta", text: reply.delta })
+      }
+      return stop
+    })
+  }
+
+  /** One model for each agent: a session's model is asked for by the name of its agent. */
+  const modelLayer = (scripts) =>
+    Layer.succeed(Model.Model, {
+      defaultModel: undefined,
+      stream: (request, emit) =>
+        Effect.suspend(() => {
+          const reply = scripts.get(request.model)({ n: request.messages.length })
+          return reply instanceof Promise
+            ? Effect.flatMap(
+                Effect.promise(() => reply),
+                (it) => say(it, emit)
+              )
+            : say(reply, emit)
+        })
+    })
+
+  const agentOf = async (name, spec, scripts) => {
+    scripts.set(name, spec.script)
+    const tools = []
+    if (spec.tools?.length > 0) {
+      const Schema = await imp("effect/Schema")
+      const parameters = Schema.Struct({ text: Schema.String })
+      for (const { description, name: tool, run } of spec.tools) {
+        tools.push(Tool.make(tool, { description, parameters, run }))
+      }
+    }
+    const subagents = []
+    for (const it of spec.subagents ?? []) subagents.push(await agentOf(it.name, it, scripts))
+    const { description } = spec
+    return Agent.make(name, { description, instructions, model: name, tools, subagents, delegate: "off" })
+  }
+
+  return {
+    /** The layer's services, built once, so that several engines can be put over the same store. */
+    makeStore: () => Effect.runSync(Effect.scoped(Layer.build(SessionStore.layerMemory))),
+
+    async makeAgent(spec) {
+      const scripts = new Map()
+      const agent = await agentOf("main", spec, scripts)
+      const wide = spec.maxParallel ?? 0
+      const limits = {
+        ...Limits.defaults,
+        toolWidth: Math.max(wide, Limits.defaults.toolWidth),
+        taskWidth: Math.max(wide, Limits.defaults.taskWidth),
+        turns: Math.max(spec.maxRounds ?? 0, Limits.defaults.turns)
+      }
+      const runtime = ManagedRuntime.make(
+        Engine.layer.pipe(
+          Layer.provide([
+            modelLayer(scripts),
+            Layer.succeedContext(spec.store),
+            Layer.succeed(Limits.Limits, limits)
+          ])
+        )
+      )
+      return { agent, runtime, sessions: await runtime.runPromise(Sessions.Sessions) }
+    },
+
+    closeAgent: ({ runtime }) => runtime.dispose(),
+
+    async open({ agent, runtime, sessions }, id) {
+      const session = await runtime.runPromise(sessions.open({ id, agent }))
+      return {
+        prompt: async (text) => (await runtime.runPromise(session.prompt(text))).text,
+
+        /** The subscriber of the README: the session's events as a Stream, until the operation has ended. */
+        stream: (text, onDelta) =>
+          runtime.runPromise(
+            Effect.scoped(
+              Effect.gen(function* () {
+                const heard = yield* session.events.pipe(
+                  Stream.takeUntil(({ _tag }) => _tag === "OperationCompleted"),
+                  Stream.runForEach((event) =>
+                    Effect.sync(() => {
+                      if (event._tag === "TextDelta") onDelta(event.text)
+                    })
+                  ),
+                  Effect.forkScoped
+                )
+                // Lets the subscription begin.
+                yield* Effect.yieldNow()
+                const { text: reply } = yield* session.prompt(text)
+                yield* heard.await
+                return reply
+              })
+            )
+          )
+      }
+    },
+
+    /** A history as prompts leave it: each pair of messages is an operation. */
+    async seed(store, _agent, id, messages) {
+      const of = store.unsafeMap.get(SessionStore.SessionStore.key)
+      const incarnation = "seeded"
+      const row = { id, incarnation, owner: "seed", epoch: 1, nextSeq: 1, agent: "main", cwd: ".", parent: null, depth: 0 }
+      const entries = []
+      const add = (draft, operationId) => {
+        const seq = entries.length + 1
+        entries.push({ ...draft, id: seq, parentId: seq === 1 ? null : seq - 1, at: 0, operationId })
+      }
+      for (const [i, { role, text }] of messages.entries()) {
+        const operationId = `seed-${i >> 1}`
+        const content = [{ type: "text", text }]
+        if (role === "user") {
+          add({ _tag: "OperationStarted", kind: "prompt" }, operationId)
+          add({ _tag: "User", content }, operationId)
+        } else {
+          add({ _tag: "Assistant", content, model: "main", finish: "stop", usage, usageReported: true }, operationId)
+          const report = { turns: usage, tasks: { ...usage, input: 0, output: 0 }, total: usage }
+          add({ _tag: "OperationSettled", kind: "prompt", outcome: "completed", usage: report }, operationId)
+        }
+      }
+      await Effect.runPromise(of.create({ ...row, createdAt: 0 }))
+      await Effect.runPromise(
+        of.append({ session: id, incarnation, epoch: 1, expectedSeq: 1, entries, children: [] })
+      )
+    },
+
+    delegate: (name, text) => ({ name: "task", args: { prompt: text, agent: name } })
+  }
+}

@@ -1,0 +1,2 @@
+// import() from here resolves in this folder's node_modules
+export const load = (spec) => import(spec)

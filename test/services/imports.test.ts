@@ -1,0 +1,70 @@
+import { assert, describe, it } from "@effect/vitest"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { dirname, join, relative, resolve } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const root = fileURLToPath(new URL("../..", import.meta.url))
+
+/** What a module loads when it is loaded. A type alone loads nothing, nor does an import that is made later. */
+const statement = /^(?:import|export)\s+(?!type\b)(?:[\w*${}\s,]+?\sfrom\s+)?["']([^"']+)["']/gm
+
+const importsOf = (file: string): ReadonlyArray<string> =>
+  [...readFileSync(file, "utf8").matchAll(statement)].map((match) => match[1] ?? "")
+
+/** The file behind a specifier: our sources and the modules of `effect` are walked through, the rest is named. */
+const fileOf = (from: string, specifier: string): string | undefined => {
+  if (specifier.startsWith(".")) {
+    const file = resolve(dirname(from), specifier)
+    return from.endsWith(".ts") ? file.replace(/\.js$/, ".ts") : file
+  }
+  const own = /^effect\/(\w+)$/.exec(specifier)
+  return own === null ? undefined : join(root, "node_modules/effect/dist/esm", `${own[1]}.js`)
+}
+
+/** Everything that loading `roots` loads: files under the root, and packages by their names. */
+const loadedBy = (roots: ReadonlyArray<string>): ReadonlySet<string> => {
+  const loaded = new Set<string>()
+  const walk = (file: string): void => {
+    const name = relative(root, file)
+    if (loaded.has(name)) return
+    loaded.add(name)
+    for (const specifier of importsOf(file)) {
+      const next = fileOf(file, specifier)
+      if (next === undefined) loaded.add(specifier)
+      else walk(next)
+    }
+  }
+  for (const file of roots) walk(join(root, file))
+  return loaded
+}
+
+const schema = "node_modules/effect/dist/esm/Schema.js"
+
+const heavy = (loaded: ReadonlySet<string>): ReadonlyArray<string> =>
+  [...loaded].filter((name) => name === schema || name === "fast-check" || name.startsWith("@effect/"))
+
+describe("what is loaded", () => {
+  const services = readdirSync(join(root, "src/services")).filter((file) => file !== "Entry.ts")
+
+  it("by the services: neither effect/Schema nor fast-check", () => {
+    const loaded = loadedBy(services.map((file) => `src/services/${file}`))
+    assert.isTrue(loaded.has("node_modules/effect/dist/esm/ParseResult.js"))
+    assert.deepStrictEqual(heavy(loaded), [])
+    assert.isFalse(loaded.has("src/services/Entry.ts"))
+  })
+
+  it.skipIf(!existsSync(join(root, "src/index.ts")))("by the package itself: neither of them", () => {
+    assert.deepStrictEqual(heavy(loadedBy(["src/index.ts"])), [])
+  })
+
+  it("by the format's schemas: both, so that this test would see them", () => {
+    const loaded = loadedBy(["src/schema.ts"])
+    assert.isTrue(loaded.has(schema))
+    assert.isTrue(loaded.has("fast-check"))
+  })
+
+  it("by the models over @effect/ai: no provider", () => {
+    const providers = [...loadedBy(["src/ai.ts"])].filter((name) => /ai-(anthropic|openai)|Anthropic|OpenAi/.test(name))
+    assert.deepStrictEqual(providers, [])
+  })
+})

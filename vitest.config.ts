@@ -1,0 +1,22 @@
+import { fileURLToPath } from "node:url"
+import { defineConfig } from "vitest/config"
+
+const source = (file: string) => fileURLToPath(new URL(`src/${file}.ts`, import.meta.url))
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^effect-baton$/, replacement: source("index") },
+      { find: /^effect-baton\/(node|ai|schema)$/, replacement: source("$1") }
+    ]
+  },
+  test: {
+    include: ["test/**/*.test.ts"],
+    typecheck: { enabled: true, include: ["test/types/**/*.test-d.ts"], ignoreSourceErrors: true },
+    pool: "forks",
+    minWorkers: 1,
+    maxWorkers: "100%",
+    testTimeout: 30_000,
+    hookTimeout: 30_000
+  }
+})
