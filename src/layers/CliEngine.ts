@@ -1,9 +1,59 @@
 /**
- * The engine of the executable.
+ * The engine of the executable: sessions in memory, in a sandbox on this machine, with the model that was chosen.
  */
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Engine from "./Engine.js"
+import type { Setup } from "../programs/cli.js"
+import type { SandboxError } from "../services/Errors.js"
+import type { Events } from "../services/Events.js"
+import type { Model } from "../services/Model.js"
+import { ModelNotUsable } from "../services/ModelChoice.js"
+import type { Sandbox, SandboxTools } from "../services/Sandbox.js"
+import type { Sessions } from "../services/Session.js"
+import * as BuiltinTools from "./BuiltinTools.js"
+import * as EventsLayer from "./Events.js"
+import * as History from "./History.js"
 import * as InspectScript from "./InspectScript.js"
+import * as MemorySessionStore from "./MemorySessionStore.js"
+import * as NodeSandbox from "./NodeSandbox.js"
 import * as ScriptedModel from "./ScriptedModel.js"
+import * as SessionLock from "./SessionLock.js"
+import * as SessionsLayer from "./Sessions.js"
+import * as TaskTool from "./TaskTool.js"
 
-export const layer = Engine.layerMemory.pipe(Layer.provide(ScriptedModel.layer(InspectScript.script)))
+export const layer = (
+  setup: Setup
+): Layer.Layer<Sessions | Events | Sandbox | SandboxTools, ModelNotUsable | SandboxError> =>
+  Layer.provideMerge(sessions, Layer.provideMerge(BuiltinTools.layer, NodeSandbox.layer({ root: setup.cwd }))).pipe(
+    Layer.provide(model(setup))
+  )
+
+/** Sessions in memory, and the events of all of them. */
+export const sessions: Layer.Layer<Sessions | Events, never, Model> = SessionsLayer.layer.pipe(
+  Layer.provide(History.layer),
+  Layer.provideMerge(EventsLayer.layer),
+  Layer.provide(Layer.mergeAll(MemorySessionStore.layer, TaskTool.layer, SessionLock.layer))
+)
+
+const model = ({ model: chosen }: Setup): Layer.Layer<Model, ModelNotUsable> => {
+  if (chosen._tag === "Scripted") return ScriptedModel.layer(InspectScript.script)
+  const name = chosen._tag === "Anthropic" ? "@effect/ai-anthropic" : "@effect/ai-openai"
+  return Layer.unwrapEffect(
+    Effect.tryPromise({
+      try: () => Promise.all([import("./AiModel.js"), chosen._tag === "Anthropic" ? import("./AnthropicModel.js") : import("./OpenAiModel.js")]),
+      catch: (error) => error
+    }).pipe(
+      Effect.catchAll((error) =>
+        isMissing(error)
+          ? new ModelNotUsable({
+              reason: `The model ${chosen.model} needs packages that are not installed: npm install @effect/ai ${name}`
+            })
+          : Effect.die(error)
+      ),
+      Effect.map(([AiModel]) => (chosen._tag === "Anthropic" ? AiModel.layerAnthropic(chosen) : AiModel.layerOpenAi(chosen)))
+    )
+  )
+}
+
+const isMissing = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND"

@@ -44,9 +44,13 @@ export const outputLimits = { default: 1024 * 1024, max: 64 * 1024 * 1024 }
 /**
  * Roots the sandbox at a folder. Fails where there is none. The environment is read once, when the layer is built.
  *
+ * A file is read whole up to 64 MiB and in parts beyond; a folder is listed up to 50,000 entries. A failed or interrupted
+ * read leaves nothing open.
+ *
  * Commands run in `bash`, or in `sh` where there is no bash, with an empty standard input. Whatever a command leaves
- * running in the background ends with it: on Linux its whole session, elsewhere its process group. A timeout below 1
- * millisecond counts as 1, one over 2^31 - 1 as that, and one that is not a number as none.
+ * running in the background ends with it: on Linux its whole session, elsewhere its process group. Only a program that
+ * starts a session of its own (`setsid`) gets away. A timeout below 1 millisecond counts as 1, one over 2^31 - 1 as that,
+ * and one that is not a number as none.
  */
 export const layer = (options: Options): Layer.Layer<Sandbox, SandboxError> =>
   Layer.effect(

@@ -70,6 +70,8 @@ export const makeLock = (limits: {
       ancestor.children ??= new Gate(lease.session, ancestor, limits.taskWidth)
       return enterOrWait(ancestor.children, lease, false)
     }
+    // Called from what an operation left behind that is ending now: it is not awaited, and would not be parted again.
+    if (lease.parent?.live === false) lease.parent = lease.delegation = undefined
     let gate = table.get(lease.session)
     if (gate === undefined) {
       gate = new Gate(lease.session, undefined, 1)
@@ -153,6 +155,7 @@ export const makeLock = (limits: {
   /** From here on nobody enters under this lease, and nobody counts as being below it. Gives what must end with it. */
   const shut = (lease: LeaseState): ReadonlySet<LeaseState> => {
     lease.phase = "closing"
+    if (lease.children === undefined && lease.waitingBelow === undefined && lease.below === undefined) return nobody
     const ending = new Set(lease.children?.holders)
     for (const waiter of [...(lease.waitingBelow ?? [])]) {
       if (waiter.gate.owner === lease || waiter.lease.parent === lease) part(waiter)
@@ -164,6 +167,7 @@ export const makeLock = (limits: {
   /** The same for a delegation. */
   const shutDelegation = (delegation: DelegationState): ReadonlySet<LeaseState> => {
     delegation.open = false
+    if (delegation.waiting === undefined && delegation.asked === undefined) return nobody
     const ending = new Set<LeaseState>()
     for (const waiter of [...(delegation.waiting ?? [])]) part(waiter)
     for (const asked of [...(delegation.asked ?? [])]) cut(asked, ending)
@@ -269,9 +273,11 @@ export const makeLock = (limits: {
     })
 
   const stamp = (lease: LeaseState): Effect.Effect<void> =>
-    Effect.clockWith((clock) => Effect.sync(() => {
-      lease.since = clock.unsafeCurrentTimeMillis()
-    }))
+    Effect.clockWith((clock) =>
+      Effect.sync(() => {
+        lease.since = clock.unsafeCurrentTimeMillis()
+      })
+    )
 
   const wait = (waiter: Waiter): Effect.Effect<void> =>
     Effect.async<void>((resume) => {
@@ -291,11 +297,7 @@ export const makeLock = (limits: {
         if (holder !== undefined) dismiss(waiter, busy(request, holder))
       })
     )
-    return Effect.acquireUseRelease(
-      Effect.fork(Effect.interruptible(expire)),
-      () => waiting,
-      Fiber.interrupt
-    )
+    return Effect.acquireUseRelease(Effect.fork(Effect.interruptible(expire)), () => waiting, Fiber.interrupt)
   }
 
   /** Gives the place back after everything admitted under the lease has ended. Idempotent; never interrupted. */
@@ -405,6 +407,8 @@ export const makeLock = (limits: {
 
 // -------------------------------------------------------------------- helpers on the state
 
+const nobody: ReadonlySet<LeaseState> = new Set()
+
 const isEmpty = (gate: Gate): boolean => gate.holders.size === 0 && gate.line.size === 0 && gate.urgent.size === 0
 
 const policyOf = (request: LeaseRequest) =>
@@ -488,8 +492,12 @@ const fork = <A, E, R>(
     runtimeFlags: Runtime.defaultRuntimeFlags,
     fiberRefs: caller.getFiberRefs()
   })
-  return Runtime.runFork(runtime, Effect.suspend(() => use(lease)), {
-    updateRefs: (refs, fiberId) =>
-      FiberRefs.updateAs(refs, { fiberId, fiberRef: currentMark, value: { lease, delegation: undefined } })
-  })
+  return Runtime.runFork(
+    runtime,
+    Effect.suspend(() => use(lease)),
+    {
+      updateRefs: (refs, fiberId) =>
+        FiberRefs.updateAs(refs, { fiberId, fiberRef: currentMark, value: { lease, delegation: undefined } })
+    }
+  )
 }

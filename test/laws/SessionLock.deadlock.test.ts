@@ -127,7 +127,9 @@ describe("L9", () => {
             const fibers: Array<Fiber.RuntimeFiber<string>> = []
             for (const [from, to] of waits.map(([from, to]) => [from % sessions, to % sessions] as const)) {
               const expected = reaches(to, from) ? "SessionDeadlock" : "running"
-              const fiber = yield* Effect.fork(answered(hosts[from]!.tool(call(lock, `prompt ${to}`, `${from}-${to}`, "wait"))))
+              const fiber = yield* Effect.fork(
+                answered(hosts[from]!.tool(call(lock, `prompt ${to}`, `${from}-${to}`, "wait")))
+              )
               yield* settle
               const exit = fiber.unsafePoll()
               const found = exit === null ? "running" : exit._tag === "Success" ? exit.value : "interrupted"
@@ -222,7 +224,9 @@ describe("L9", () => {
       const left = yield* a.tool(Effect.zipLeft(Effect.forkDaemon(call(lock, "prompt B", "1", "wait")), settle))
       const runs = yield* a.tool(
         Effect.zipLeft(
-          Effect.forkDaemon(call(lock, "prompt C", "c", "reject", (c) => lock.delegate(c)(call(lock, "prompt B", "2", "wait")))),
+          Effect.forkDaemon(
+            call(lock, "prompt C", "c", "reject", (c) => lock.delegate(c)(call(lock, "prompt B", "2", "wait")))
+          ),
           settle
         )
       )
@@ -246,7 +250,9 @@ describe("L9", () => {
       // b was called by a and is left behind; its tool waits for c when a ends.
       const b = yield* a.tool(
         Effect.zipLeft(
-          Effect.forkDaemon(call(lock, "task B", "b", "reject", (b) => lock.delegate(b)(call(lock, "prompt C", "bc", "wait")))),
+          Effect.forkDaemon(
+            call(lock, "task B", "b", "reject", (b) => lock.delegate(b)(call(lock, "prompt C", "bc", "wait")))
+          ),
           settle
         )
       )

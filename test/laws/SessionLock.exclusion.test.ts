@@ -57,7 +57,9 @@ describe("L1", () => {
     Effect.gen(function* () {
       const lock = lockOf()
       const outer = yield* occupy(lock, "prompt A", "a")
-      const inner = yield* Effect.fork(lock.delegate(outer.lease)(call(lock, "task B", "b", "reject", () => Effect.never)))
+      const inner = yield* Effect.fork(
+        lock.delegate(outer.lease)(call(lock, "task B", "b", "reject", () => Effect.never))
+      )
       yield* settle
       const holder = Option.getOrThrow(yield* lock.holder("B"))
       assert.deepStrictEqual(holder, {
@@ -102,7 +104,8 @@ describe("L2", () => {
         running: "prompt",
         operationId: "p",
         since: 0,
-        message: 'Session "default" is already running prompt. Start another session for parallel conversation branches.'
+        message:
+          'Session "default" is already running prompt. Start another session for parallel conversation branches.'
       })
       assert.deepStrictEqual(yield* lock.holder("default"), before)
       assert.strictEqual(lock.size(), 1)
@@ -157,7 +160,9 @@ describe("L7", () => {
         const lock = lockOf()
         assert.strictEqual(yield* answered(call(lock, "prompt A", "1", "reject", () => use)), expected)
         assert.strictEqual(lock.size(), 0)
-        const scoped = Effect.scoped(Effect.zipRight(lock.acquire({ session: "A", kind: "prompt", operationId: "2" }), use))
+        const scoped = Effect.scoped(
+          Effect.zipRight(lock.acquire({ session: "A", kind: "prompt", operationId: "2" }), use)
+        )
         assert.strictEqual(yield* answered(scoped), expected)
         assert.strictEqual(lock.size(), 0)
         yield* call(lock, "prompt A", "3")
@@ -165,22 +170,24 @@ describe("L7", () => {
     )
   }
 
-  it.effect("L7 release: the session is free after its caller was interrupted, and not before the operation has ended", () =>
-    Effect.gen(function* () {
-      const lock = lockOf()
-      const cleaned = yield* Deferred.make<void>()
-      const fiber = yield* Effect.fork(
-        call(lock, "prompt A", "1", "reject", () => Effect.onInterrupt(Effect.never, () => Deferred.await(cleaned)))
-      )
-      yield* settle
-      const interruption = yield* Effect.fork(Fiber.interrupt(fiber))
-      yield* settle
-      assert.strictEqual(yield* answered(call(lock, "prompt A", "2")), "SessionBusy")
-      yield* Deferred.succeed(cleaned, undefined)
-      yield* Fiber.join(interruption)
-      assert.strictEqual(lock.size(), 0)
-      yield* call(lock, "prompt A", "3")
-    })
+  it.effect(
+    "L7 release: the session is free after its caller was interrupted, and not before the operation has ended",
+    () =>
+      Effect.gen(function* () {
+        const lock = lockOf()
+        const cleaned = yield* Deferred.make<void>()
+        const fiber = yield* Effect.fork(
+          call(lock, "prompt A", "1", "reject", () => Effect.onInterrupt(Effect.never, () => Deferred.await(cleaned)))
+        )
+        yield* settle
+        const interruption = yield* Effect.fork(Fiber.interrupt(fiber))
+        yield* settle
+        assert.strictEqual(yield* answered(call(lock, "prompt A", "2")), "SessionBusy")
+        yield* Deferred.succeed(cleaned, undefined)
+        yield* Fiber.join(interruption)
+        assert.strictEqual(lock.size(), 0)
+        yield* call(lock, "prompt A", "3")
+      })
   )
 
   it.effect("L7 release: an interrupted waiter leaves the holder and the line as they were", () =>
@@ -212,54 +219,61 @@ describe("L7", () => {
   )
 
   for (const how of ["hold", "acquire"] as const) {
-    for (const onBusy of ["wait", "interrupt", { _tag: "wait", timeout: 1000 }] as const satisfies ReadonlyArray<OnBusy>) {
+    for (const onBusy of [
+      "wait",
+      "interrupt",
+      { _tag: "wait", timeout: 1000 }
+    ] as const satisfies ReadonlyArray<OnBusy>) {
       const policy = typeof onBusy === "string" ? onBusy : "wait with a time limit"
-      it.effect(`L7 release: a waiter (${how}, ${policy}) interrupted at any step, the instant of the grant included`, () =>
-        Effect.sync(() => {
-          let steps = 1
-          const seen = new Set<string>()
-          for (let at = 0; at < steps; at++) {
-            for (const seed of [1, 2]) {
-              const lock = lockOf()
-              let victim: Fiber.RuntimeFiber<unknown, unknown> | undefined
-              const fork = (id: string, policy: OnBusy, way: "hold" | "acquire" = "hold") =>
-                Effect.fork(
-                  way === "hold"
-                    ? call(lock, "prompt A", id, policy, () => Effect.yieldNow())
-                    : Effect.scoped(
-                        Effect.zipRight(
-                          lock.acquire({ session: "A", kind: "prompt", operationId: id, onBusy: policy }),
-                          Effect.yieldNow()
+      it.effect(
+        `L7 release: a waiter (${how}, ${policy}) interrupted at any step, the instant of the grant included`,
+        () =>
+          Effect.sync(() => {
+            let steps = 1
+            const seen = new Set<string>()
+            for (let at = 0; at < steps; at++) {
+              for (const seed of [1, 2]) {
+                const lock = lockOf()
+                let victim: Fiber.RuntimeFiber<unknown, unknown> | undefined
+                const fork = (id: string, policy: OnBusy, way: "hold" | "acquire" = "hold") =>
+                  Effect.fork(
+                    way === "hold"
+                      ? call(lock, "prompt A", id, policy, () => Effect.yieldNow())
+                      : Effect.scoped(
+                          Effect.zipRight(
+                            lock.acquire({ session: "A", kind: "prompt", operationId: id, onBusy: policy }),
+                            Effect.yieldNow()
+                          )
                         )
-                      )
+                  )
+                const program = Effect.gen(function* () {
+                  const first = yield* fork("1", "wait")
+                  const second = yield* fork("2", onBusy, how)
+                  victim = second
+                  const third = yield* fork("3", "wait")
+                  const answers: Array<string> = []
+                  for (const fiber of [first, second, third]) answers.push(answer(yield* Fiber.await(fiber)))
+                  return answers
+                })
+                const run = runSeeded(program, {
+                  seed,
+                  onStep: (step) => {
+                    if (step === at) victim?.unsafeInterruptAsFork(FiberId.none)
+                  }
+                })
+                steps = Math.max(steps, run.steps)
+                const answers = run.exit !== undefined && Exit.isSuccess(run.exit) ? run.exit.value : ["hang"]
+                seen.add(answers[1] ?? "")
+                assert.isTrue(
+                  answers.length === 3 &&
+                    (onBusy === "interrupt" || (answers[0] === "success" && answers[2] === "success")),
+                  `seed ${seed}, interrupted at step ${at}: ${answers.join(", ")}`
                 )
-              const program = Effect.gen(function* () {
-                const first = yield* fork("1", "wait")
-                const second = yield* fork("2", onBusy, how)
-                victim = second
-                const third = yield* fork("3", "wait")
-                const answers: Array<string> = []
-                for (const fiber of [first, second, third]) answers.push(answer(yield* Fiber.await(fiber)))
-                return answers
-              })
-              const run = runSeeded(program, {
-                seed,
-                onStep: (step) => {
-                  if (step === at) victim?.unsafeInterruptAsFork(FiberId.none)
-                }
-              })
-              steps = Math.max(steps, run.steps)
-              const answers = run.exit !== undefined && Exit.isSuccess(run.exit) ? run.exit.value : ["hang"]
-              seen.add(answers[1] ?? "")
-              assert.isTrue(
-                answers.length === 3 && (onBusy === "interrupt" || (answers[0] === "success" && answers[2] === "success")),
-                `seed ${seed}, interrupted at step ${at}: ${answers.join(", ")}`
-              )
-              assert.strictEqual(lock.size(), 0, `seed ${seed}, interrupted at step ${at}`)
+                assert.strictEqual(lock.size(), 0, `seed ${seed}, interrupted at step ${at}`)
+              }
             }
-          }
-          assert.isTrue(seen.has("interrupted") && seen.has("success"), "both happened")
-        })
+            assert.isTrue(seen.has("interrupted") && seen.has("success"), "both happened")
+          })
       )
     }
   }

@@ -54,10 +54,12 @@ describe("L3", () => {
   it.effect("L3 re-entry: grandchildren never wait at a gate that their own ancestors fill", () =>
     Effect.gen(function* () {
       const lock = lockOf({ taskWidth: 1 })
-      const nest = (level: number): ((lease: Lease) => Effect.Effect<number, unknown>) => (lease) =>
-        level === 4
-          ? Effect.succeed(lease.depth)
-          : lock.delegate(lease)(call(lock, "task A", `t${level}`, "reject", nest(level + 1)))
+      const nest =
+        (level: number): ((lease: Lease) => Effect.Effect<number, unknown>) =>
+        (lease) =>
+          level === 4
+            ? Effect.succeed(lease.depth)
+            : lock.delegate(lease)(call(lock, "task A", `t${level}`, "reject", nest(level + 1)))
       assert.strictEqual(yield* call(lock, "prompt A", "p", "reject", nest(0)), 4)
     })
   )
@@ -80,7 +82,9 @@ describe("L3", () => {
       yield* call(lock, "prompt A", "p", "reject", (lease) =>
         Effect.gen(function* () {
           const fibers = yield* Effect.forEach(["1", "2", "3"], (id) =>
-            Effect.fork(lock.delegate(lease)(call(lock, "task A", id, "reject", () => (id === "1" ? Effect.never : Effect.void))))
+            Effect.fork(
+              lock.delegate(lease)(call(lock, "task A", id, "reject", () => (id === "1" ? Effect.never : Effect.void)))
+            )
           )
           yield* settle
           yield* Fiber.interrupt(fibers[1]!)
@@ -133,7 +137,12 @@ describe("L4", () => {
           lock.delegate(t)(
             Effect.gen(function* () {
               const busy = yield* Effect.flip(call(lock, "prompt A", "own"))
-              assert.deepInclude(busy, { _tag: "SessionBusy", running: "prompt", operationId: "p", requested: "prompt" })
+              assert.deepInclude(busy, {
+                _tag: "SessionBusy",
+                running: "prompt",
+                operationId: "p",
+                requested: "prompt"
+              })
               const deadlock = yield* Effect.flip(call(lock, "prompt A", "own", "wait"))
               assert.deepInclude(deadlock, {
                 _tag: "SessionDeadlock",
@@ -312,24 +321,26 @@ describe("L5", () => {
     })
   )
 
-  it.effect("L5 the mark does not leak: work handed to a queue is done by right of the worker, not of who handed it in", () =>
-    Effect.gen(function* () {
-      const lock = lockOf()
-      const queue = yield* Queue.unbounded<Deferred.Deferred<string>>()
-      const worker = Effect.forever(
-        Effect.flatMap(Queue.take(queue), (done) => Deferred.complete(done, answered(call(lock, "task A", "w"))))
-      )
-      const ask = Effect.flatMap(Deferred.make<string>(), (done) =>
-        Effect.zipRight(Queue.offer(queue, done), Deferred.await(done))
-      )
-      const outside = yield* Effect.fork(worker)
-      assert.strictEqual(yield* inTool(lock, () => ask), "SessionBusy")
-      yield* Fiber.interrupt(outside)
-      // A worker that a tool call started has that call's mark for good, but the right ended with the call.
-      const inside = yield* inTool(lock, () => Effect.forkDaemon(worker))
-      assert.strictEqual(yield* inTool(lock, () => ask), "SessionBusy")
-      yield* Fiber.interrupt(inside)
-    })
+  it.effect(
+    "L5 the mark does not leak: work handed to a queue is done by right of the worker, not of who handed it in",
+    () =>
+      Effect.gen(function* () {
+        const lock = lockOf()
+        const queue = yield* Queue.unbounded<Deferred.Deferred<string>>()
+        const worker = Effect.forever(
+          Effect.flatMap(Queue.take(queue), (done) => Deferred.complete(done, answered(call(lock, "task A", "w"))))
+        )
+        const ask = Effect.flatMap(Deferred.make<string>(), (done) =>
+          Effect.zipRight(Queue.offer(queue, done), Deferred.await(done))
+        )
+        const outside = yield* Effect.fork(worker)
+        assert.strictEqual(yield* inTool(lock, () => ask), "SessionBusy")
+        yield* Fiber.interrupt(outside)
+        // A worker that a tool call started has that call's mark for good, but the right ended with the call.
+        const inside = yield* inTool(lock, () => Effect.forkDaemon(worker))
+        assert.strictEqual(yield* inTool(lock, () => ask), "SessionBusy")
+        yield* Fiber.interrupt(inside)
+      })
   )
 
   it.effect("L5 the mark does not leak: setting it in a child leaves the parent's as it was", () =>
@@ -345,34 +356,38 @@ describe("L5", () => {
     })
   )
 
-  it.effect("L5 the mark does not leak: a waiter at the gate of a tool call that ends asks again as an ordinary caller", () =>
-    Effect.gen(function* () {
-      const lock = lockOf({ taskWidth: 1 })
-      const [rejecting, waiting] = yield* call(lock, "prompt A", "p", "reject", (lease) =>
-        Effect.gen(function* () {
-          const slot = yield* Effect.fork(lock.delegate(lease)(call(lock, "task A", "slot", "reject", () => Effect.never)))
-          yield* settle
-          const fibers = yield* lock.delegate(lease)(
-            Effect.zipLeft(
-              Effect.all([
-                Effect.forkDaemon(answered(call(lock, "task A", "t1", "reject"))),
-                Effect.forkDaemon(answered(call(lock, "task A", "t2", "wait")))
-              ]),
-              settle
+  it.effect(
+    "L5 the mark does not leak: a waiter at the gate of a tool call that ends asks again as an ordinary caller",
+    () =>
+      Effect.gen(function* () {
+        const lock = lockOf({ taskWidth: 1 })
+        const [rejecting, waiting] = yield* call(lock, "prompt A", "p", "reject", (lease) =>
+          Effect.gen(function* () {
+            const slot = yield* Effect.fork(
+              lock.delegate(lease)(call(lock, "task A", "slot", "reject", () => Effect.never))
             )
-          )
-          yield* settle
-          assert.deepStrictEqual(fibers.map(stateOf), ["success", "running"])
-          // The free place at the gate is not for it.
-          yield* Fiber.interrupt(slot)
-          yield* settle
-          assert.strictEqual(stateOf(fibers[1]), "running")
-          return fibers
-        })
-      )
-      assert.strictEqual(yield* Fiber.join(rejecting), "SessionBusy")
-      assert.strictEqual(yield* Fiber.join(waiting), "success")
-    })
+            yield* settle
+            const fibers = yield* lock.delegate(lease)(
+              Effect.zipLeft(
+                Effect.all([
+                  Effect.forkDaemon(answered(call(lock, "task A", "t1", "reject"))),
+                  Effect.forkDaemon(answered(call(lock, "task A", "t2", "wait")))
+                ]),
+                settle
+              )
+            )
+            yield* settle
+            assert.deepStrictEqual(fibers.map(stateOf), ["success", "running"])
+            // The free place at the gate is not for it.
+            yield* Fiber.interrupt(slot)
+            yield* settle
+            assert.strictEqual(stateOf(fibers[1]), "running")
+            return fibers
+          })
+        )
+        assert.strictEqual(yield* Fiber.join(rejecting), "SessionBusy")
+        assert.strictEqual(yield* Fiber.join(waiting), "success")
+      })
   )
 
   it.effect("L5 the mark does not leak: nor through an operation on another session that outlives the tool call", () =>
@@ -427,6 +442,53 @@ describe("L5", () => {
       assert.strictEqual(yield* Fiber.join(asking), "SessionBusy")
     })
   )
+
+  it.effect("L5 the mark does not leak: nor through one that was called while its caller's operation was ending", () =>
+    Effect.gen(function* () {
+      const lock = lockOf()
+      const [go, cleaned, ending] = yield* Effect.all([
+        Deferred.make<void>(),
+        Deferred.make<void>(),
+        Deferred.make<void>()
+      ])
+      const asking = yield* inTool(lock, () =>
+        Effect.gen(function* () {
+          const operation = yield* Effect.fork(
+            call(lock, "task B", "b", "reject", (b) => {
+              const slow = Effect.onInterrupt(Effect.never, () =>
+                Effect.zipRight(Deferred.succeed(ending, undefined), Deferred.await(cleaned))
+              )
+              const late = call(lock, "task C", "c", "reject", (c) =>
+                lock.delegate(c)(Effect.zipRight(Deferred.await(go), answered(call(lock, "task A", "late"))))
+              )
+              return Effect.gen(function* () {
+                // It is taken back when b ends, and takes its time: b is ending all the while.
+                yield* Effect.locally(
+                  Effect.forkDaemon(call(lock, "task B", "slow", "reject", () => slow)),
+                  currentMark,
+                  {
+                    lease: b,
+                    delegation: lock.open(b)
+                  }
+                )
+                const daemon = yield* Effect.forkDaemon(Effect.zipRight(Deferred.await(ending), late))
+                yield* settle
+                return daemon
+              })
+            })
+          )
+          yield* Deferred.await(ending)
+          yield* settle
+          yield* Deferred.succeed(cleaned, undefined)
+          const daemon = yield* Fiber.join(operation)
+          yield* Deferred.succeed(go, undefined)
+          yield* settle
+          return daemon
+        })
+      )
+      assert.strictEqual(yield* Fiber.join(asking), "SessionBusy")
+    })
+  )
 })
 
 describe("L10", () => {
@@ -435,30 +497,32 @@ describe("L10", () => {
       const lock = lockOf({ taskWidth: 1 })
       const sessions = ["B", "A", "C", "A"]
       let ran = 0
-      const nest = (level: number): ((lease: Lease) => Effect.Effect<unknown, unknown>) => (lease) =>
-        lock.delegate(lease)(
-          level < 4
-            ? call(lock, `task ${sessions[level]!}`, `t${level}`, "wait", (next) =>
-                Effect.zipRight(
-                  Effect.sync(() => ran++),
-                  nest(level + 1)(next)
-                )
-              )
-            : Effect.gen(function* () {
-                const size = lock.size()
-                for (const session of ["A", "B", "new"]) {
-                  const exit = yield* Effect.exit(
-                    call(lock, `task ${session}`, "deep", "wait", () => Effect.sync(() => ran++))
+      const nest =
+        (level: number): ((lease: Lease) => Effect.Effect<unknown, unknown>) =>
+        (lease) =>
+          lock.delegate(lease)(
+            level < 4
+              ? call(lock, `task ${sessions[level]!}`, `t${level}`, "wait", (next) =>
+                  Effect.zipRight(
+                    Effect.sync(() => ran++),
+                    nest(level + 1)(next)
                   )
-                  assert.strictEqual(answer(exit), "TaskDepthExceeded")
-                  assert.isTrue(Exit.isFailure(exit))
-                  assert.strictEqual(lock.size(), size)
-                  assert.isTrue(session !== "new" || Option.isNone(yield* lock.holder(session)))
-                }
-                // Another kind of operation may still be called from there.
-                yield* call(lock, "prompt new", "prompt")
-              })
-        )
+                )
+              : Effect.gen(function* () {
+                  const size = lock.size()
+                  for (const session of ["A", "B", "new"]) {
+                    const exit = yield* Effect.exit(
+                      call(lock, `task ${session}`, "deep", "wait", () => Effect.sync(() => ran++))
+                    )
+                    assert.strictEqual(answer(exit), "TaskDepthExceeded")
+                    assert.isTrue(Exit.isFailure(exit))
+                    assert.strictEqual(lock.size(), size)
+                    assert.isTrue(session !== "new" || Option.isNone(yield* lock.holder(session)))
+                  }
+                  // Another kind of operation may still be called from there.
+                  yield* call(lock, "prompt new", "prompt")
+                })
+          )
       yield* call(lock, "prompt A", "p", "reject", nest(0))
       assert.strictEqual(ran, 4)
       assert.strictEqual(lock.size(), 0)
@@ -480,10 +544,7 @@ describe("L10", () => {
         answered(lock.hold({ session: "child", kind: "task", operationId: "t", baseDepth }, () => Effect.void))
       assert.deepStrictEqual([yield* task(3), yield* task(4)], ["success", "TaskDepthExceeded"])
       const depth = yield* lock.hold({ session: "child", kind: "prompt", operationId: "p", baseDepth: 4 }, (lease) =>
-        Effect.zipRight(
-          lock.delegate(lease)(Effect.flip(call(lock, "task child", "t"))),
-          Effect.succeed(lease.depth)
-        )
+        Effect.zipRight(lock.delegate(lease)(Effect.flip(call(lock, "task child", "t"))), Effect.succeed(lease.depth))
       )
       assert.strictEqual(depth, 4)
     })

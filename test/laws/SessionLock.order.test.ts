@@ -18,7 +18,12 @@ describe("L8", () => {
       const first = yield* occupy(lock, "prompt A", "0")
       const waiters = yield* inLine(
         ["1", "2", "3", "4", "5"].map((id) =>
-          call(lock, "prompt A", id, "wait", () => Effect.zipRight(Effect.sync(() => order.push(id)), Effect.yieldNow()))
+          call(lock, "prompt A", id, "wait", () =>
+            Effect.zipRight(
+              Effect.sync(() => order.push(id)),
+              Effect.yieldNow()
+            )
+          )
         )
       )
       yield* Fiber.interrupt(waiters[1]!)
@@ -35,10 +40,20 @@ describe("L8", () => {
       const lock = lockOf()
       const order: Array<number> = []
       const fibers = yield* Effect.forEach(Array.from({ length: 100 }), (_, i) =>
-        Effect.fork(call(lock, "prompt A", `${i}`, "wait", () => Effect.zipRight(Effect.sync(() => order.push(i)), Effect.yieldNow())))
+        Effect.fork(
+          call(lock, "prompt A", `${i}`, "wait", () =>
+            Effect.zipRight(
+              Effect.sync(() => order.push(i)),
+              Effect.yieldNow()
+            )
+          )
+        )
       )
       yield* Effect.forEach(fibers, Fiber.join)
-      assert.deepStrictEqual(order, [...order].sort((a, b) => a - b))
+      assert.deepStrictEqual(
+        order,
+        order.toSorted((a, b) => a - b)
+      )
       assert.strictEqual(order.length, 100)
       assert.strictEqual(lock.size(), 0)
     })
@@ -48,11 +63,17 @@ describe("L8", () => {
     Effect.gen(function* () {
       const lock = lockOf()
       const order: Array<string> = []
-      const use = (id: string) => () => Effect.zipRight(Effect.sync(() => order.push(id)), Effect.repeatN(Effect.yieldNow(), 10))
+      const use = (id: string) => () =>
+        Effect.zipRight(
+          Effect.sync(() => order.push(id)),
+          Effect.repeatN(Effect.yieldNow(), 10)
+        )
       const greedy = yield* Effect.fork(
         Effect.forEach(["g1", "g2", "g3", "g4"], (id) => call(lock, "prompt A", id, "wait", use(id)))
       )
-      const waiters = yield* Effect.forEach(["w1", "w2"], (id) => Effect.fork(call(lock, "prompt A", id, "wait", use(id))))
+      const waiters = yield* Effect.forEach(["w1", "w2"], (id) =>
+        Effect.fork(call(lock, "prompt A", id, "wait", use(id)))
+      )
       yield* Effect.forEach(waiters, Fiber.join)
       yield* Fiber.join(greedy)
       assert.deepStrictEqual(order, ["g1", "w1", "w2", "g2", "g3", "g4"])
@@ -87,7 +108,13 @@ describe("L8", () => {
       assert.strictEqual(stateOf(two!), "running")
       yield* TestClock.adjust(1)
       const error = yield* Effect.flip(Fiber.join(two!))
-      assert.deepInclude(error, { _tag: "SessionBusy", requested: "prompt", running: "prompt", operationId: "0", since: 0 })
+      assert.deepInclude(error, {
+        _tag: "SessionBusy",
+        requested: "prompt",
+        running: "prompt",
+        operationId: "0",
+        since: 0
+      })
       assert.strictEqual(stateOf(three!), "running")
       yield* first.end
       yield* Fiber.join(one!)
@@ -194,7 +221,10 @@ describe("L8", () => {
         const run = runSeeded(program, { seed: at, onStep: (step) => step >= at && step < at + 3 })
         steps = Math.max(steps, run.steps)
         const answers = run.exit !== undefined && Exit.isSuccess(run.exit) ? run.exit.value : ["hang"]
-        assert.isTrue(["success", "interrupted"].includes(answers[0]!) && answers[1] === "success", `step ${at}: ${answers.join()}`)
+        assert.isTrue(
+          ["success", "interrupted"].includes(answers[0]!) && answers[1] === "success",
+          `step ${at}: ${answers.join()}`
+        )
         assert.strictEqual(lock.size(), 0)
       }
     })

@@ -35,18 +35,20 @@ const tree = (lock: Lock, ends: Array<string>) =>
   )
 
 describe("L6", () => {
-  it.effect("L6 structured: interrupting an operation interrupts its tasks first, to the bottom, then frees the session", () =>
-    Effect.gen(function* () {
-      const lock = lockOf()
-      const ends: Array<string> = []
-      const fiber = yield* Effect.fork(tree(lock, ends))
-      yield* settle
-      yield* Fiber.interrupt(fiber)
-      assert.isBelow(ends.indexOf("t11 interrupted"), ends.indexOf("t1"))
-      assert.deepStrictEqual([...ends].sort(), ["idle", "p", "t1", "t11 interrupted", "t2 interrupted"])
-      assert.deepStrictEqual(ends.slice(-2), ["p", "idle"])
-      assert.strictEqual(lock.size(), 0)
-    })
+  it.effect(
+    "L6 structured: interrupting an operation interrupts its tasks first, to the bottom, then frees the session",
+    () =>
+      Effect.gen(function* () {
+        const lock = lockOf()
+        const ends: Array<string> = []
+        const fiber = yield* Effect.fork(tree(lock, ends))
+        yield* settle
+        yield* Fiber.interrupt(fiber)
+        assert.isBelow(ends.indexOf("t11 interrupted"), ends.indexOf("t1"))
+        assert.deepStrictEqual(ends.toSorted(), ["idle", "p", "t1", "t11 interrupted", "t2 interrupted"])
+        assert.deepStrictEqual(ends.slice(-2), ["p", "idle"])
+        assert.strictEqual(lock.size(), 0)
+      })
   )
 
   it.effect("L6 structured: another operation that interrupts finds all of it ended", () =>
@@ -154,34 +156,38 @@ describe("L6", () => {
     })
   )
 
-  it.effect("L6 structured: a lease whose fiber runs on without giving it back is taken back when that fiber ends", () =>
-    Effect.gen(function* () {
-      const lock = lockOf()
-      const scope = yield* Scope.make()
-      const request = { session: "A", kind: "task", operationId: "t" } as const
-      yield* call(lock, "prompt A", "p", "reject", (p) =>
-        lock.delegate(p)(
-          Effect.zipRight(
-            Effect.forkDaemon(Effect.zipRight(Scope.extend(lock.acquire(request), scope), Effect.never)),
-            settle
+  it.effect(
+    "L6 structured: a lease whose fiber runs on without giving it back is taken back when that fiber ends",
+    () =>
+      Effect.gen(function* () {
+        const lock = lockOf()
+        const scope = yield* Scope.make()
+        const request = { session: "A", kind: "task", operationId: "t" } as const
+        yield* call(lock, "prompt A", "p", "reject", (p) =>
+          lock.delegate(p)(
+            Effect.zipRight(
+              Effect.forkDaemon(Effect.zipRight(Scope.extend(lock.acquire(request), scope), Effect.never)),
+              settle
+            )
           )
         )
-      )
-      assert.strictEqual(lock.size(), 0)
-    })
+        assert.strictEqual(lock.size(), 0)
+      })
   )
 
-  it.effect("L6 structured: a lease that a tool call took in its own fiber and did not give back ends with the call", () =>
-    Effect.gen(function* () {
-      const lock = lockOf()
-      const scope = yield* Scope.make()
-      const request = { session: "A", kind: "task", operationId: "t" } as const
-      const lease = yield* call(lock, "prompt A", "p", "reject", (p) =>
-        lock.delegate(p)(Scope.extend(lock.acquire(request), scope))
-      )
-      assert.isFalse(lease.live)
-      assert.strictEqual(lock.size(), 0)
-    })
+  it.effect(
+    "L6 structured: a lease that a tool call took in its own fiber and did not give back ends with the call",
+    () =>
+      Effect.gen(function* () {
+        const lock = lockOf()
+        const scope = yield* Scope.make()
+        const request = { session: "A", kind: "task", operationId: "t" } as const
+        const lease = yield* call(lock, "prompt A", "p", "reject", (p) =>
+          lock.delegate(p)(Scope.extend(lock.acquire(request), scope))
+        )
+        assert.isFalse(lease.live)
+        assert.strictEqual(lock.size(), 0)
+      })
   )
 
   it.effect("L6 structured: what re-entered through an operation that was left behind ends with the tool call", () =>

@@ -388,7 +388,7 @@ describe("NodeSandbox", () => {
         const { root, sandbox } = yield* ground
         const { stdout } = yield* sandbox.exec({
           command:
-            "setsid bash -c 'echo $$ > daemon.pid; exec sleep 1000' & while ! [ -s daemon.pid ]; do :; done; echo up"
+            "setsid bash -c 'echo $$ > daemon.pid; exec sleep 20' & while ! [ -s daemon.pid ]; do :; done; echo up"
         })
         assert.strictEqual(stdout, "up\n")
         const daemon = yield* pidIn(path.join(root, "daemon.pid"))
@@ -441,7 +441,7 @@ describe("NodeSandbox", () => {
         const { sandbox } = yield* ground
         for (const maxOutput of [0, 1, 10, 1_000, 1_001, 1_002]) {
           const { dropped, stdout } = yield* sandbox.exec({
-            command: `head -c 9999999 /dev/zero | sed 's/\\x00\\x00\\x00/\u20AC/g'`,
+            command: `yes \u20AC | tr -d '\\n' | head -c 9999999`,
             maxOutput
           })
           assert.match(stdout, /^\u20AC*$/)

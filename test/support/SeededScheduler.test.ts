@@ -6,7 +6,15 @@ import { runSeeded, SeededScheduler } from "./SeededScheduler.js"
 const racing = Effect.gen(function* () {
   const order: Array<number> = []
   const fibers = yield* Effect.forEach([0, 1, 2], (i) =>
-    Effect.fork(Effect.repeatN(Effect.zipRight(Effect.sync(() => order.push(i)), Effect.yieldNow()), 5))
+    Effect.fork(
+      Effect.repeatN(
+        Effect.zipRight(
+          Effect.sync(() => order.push(i)),
+          Effect.yieldNow()
+        ),
+        5
+      )
+    )
   )
   yield* Effect.forEach(fibers, Fiber.join)
   return order.join("")
@@ -76,7 +84,7 @@ describe("SeededScheduler", () => {
         steps = Math.max(steps, run.steps)
         ends.add(valueOf(run.exit))
       }
-      assert.deepStrictEqual([...ends].sort(), ["Failure", "Success"])
+      assert.deepStrictEqual([...ends].toSorted(), ["Failure", "Success"])
     })
   )
 })

@@ -77,8 +77,8 @@ export class SeededScheduler implements Scheduler {
   }
 
   shouldYield(fiber: AnyFiber): number | false {
-    const asked = this.onStep?.(this.steps++, fiber) === true
-    if (asked) return 0
+    const step = this.steps++
+    if (this.onStep !== undefined && this.onStep(step, fiber) === true) return 0
     if (this.yields > 0 && this.next() < this.probability) {
       this.yields--
       return 0

@@ -9,6 +9,9 @@ import { count, type Kind, kindOf, kindsOf, laterWords, linesOf, outputOf, short
 export const changedFilesPrompt =
   "Find out which files the repository's last commit changed, read the most telling of them, and look at what is around them. If there are none, look at the files of this folder. Change nothing."
 
+/** Files that people write by hand. */
+const sourceGlob = "*.{ts,tsx,js,jsx,mjs,py,rs,go,java,kt,rb,c,cc,cpp,h,cs,swift,sh,md}"
+
 export const changedFiles: Scene = on(
   (view) => view.prompt === changedFilesPrompt,
   calls(
@@ -54,9 +57,6 @@ export const changedFiles: Scene = on(
     return overview(view, telling)
   }
 )
-
-/** Where no language is named, text that people wrote. */
-const sourceGlob = "*.{ts,tsx,js,jsx,mjs,py,rs,go,java,kt,rb,c,cc,cpp,h,cs,swift,sh,md}"
 
 // ------------------------------------------------------------------------------------------------ choosing
 
@@ -108,17 +108,24 @@ const matchesOf = (result: ToolResult | undefined): ReadonlyArray<string> =>
 
 const fileOf = (match: string): string => /^(.*?):\d+:/.exec(match)?.[1] ?? match
 
-/** A file in a line: how long it is, and what it says of itself. */
-const described = (path: string, result: ToolResult | undefined): string => {
-  if (result === undefined || result.isError) return `  ${short(path, 100)}: it could not be read.`
+/** Files in a line each: how long they are, and what they say of themselves. */
+const described = (paths: ReadonlyArray<string>, results: ReadonlyArray<ToolResult | undefined>) => {
+  const width = Math.max(...paths.map((path) => Math.min(maxPath, path.length)))
+  return paths.map((path, index) => `  ${short(path, maxPath).padEnd(width)}  ${contentOf(results[index])}`)
+}
+
+const maxPath = 60
+
+const contentOf = (result: ToolResult | undefined): string => {
+  if (result === undefined || result.isError) return "could not be read"
   const rows = linesOf(result.text).flatMap((line) => {
     const [, text] = /^\d+\t(.*)$/s.exec(line) ?? []
     return text === undefined ? [] : [text]
   })
-  if (rows.length === 0) return `  ${short(path, 100)}: ${short(result.text.replace(/^\[|\]$/g, ""), 100)}`
+  if (rows.length === 0) return short(result.text.replace(/^\[|\]$/g, ""), 80)
   const more = /\[End of the file/.test(result.text.slice(-200)) ? "" : "more than "
   const saying = firstSentence(rows)
-  return `  ${short(path, 100)}: ${more}${count(rows.length, "line")}${saying === undefined ? "." : `. It begins: ${short(saying, 100)}`}`
+  return `${more}${count(rows.length, "line")}${saying === undefined ? "" : `, "${short(saying, 80)}"`}`
 }
 
 /** The heading or the first comment near the top of a file. */
@@ -132,11 +139,11 @@ const firstSentence = (rows: ReadonlyArray<string>): string | undefined => {
   return undefined
 }
 
-const laterLine = (matches: ReadonlyArray<string>, where: string): string => {
+const laterOf = (matches: ReadonlyArray<string>, where: string): string => {
   const [first] = matches
-  if (first === undefined) return `Later: no ${"TODO"}, FIXME, XXX or HACK in ${where}.`
-  const lines = matches.length >= 100 ? "100 lines or more" : count(matches.length, "line")
-  return `Later: ${lines} with ${"TODO"}, FIXME, XXX or HACK in ${where}; the first is ${short(first, 120)}`
+  if (first === undefined) return `no TODO, FIXME, XXX or HACK in ${where}`
+  const lines = matches.length >= 100 ? "at least 100 lines" : count(matches.length, "line")
+  return `${lines} with TODO, FIXME, XXX or HACK in ${where}, first ${short(first, 100)}`
 }
 
 /** The changed files, and their surroundings. */
@@ -144,27 +151,34 @@ const around = (view: View, stem: string | undefined): Turn => {
   const { all, chosen, outside } = subjectOf(view)
   const results = view.allResults.slice(1)
   const [main = ""] = chosen
-  const neighbours = results[chosen.length]
-  const mentions = new Set(matchesOf(results[chosen.length + 2]).map(fileOf).filter((file) => file !== main))
-  const named = filesOf(results[chosen.length + 3]).filter((path) => path !== main && kindOf(path) === "test")
-  const full = matchesOf(results[chosen.length + 2]).length >= 100 ? "at least " : ""
+  const [neighbours, later, mentions, named] = results.slice(chosen.length)
+  const folder = folderOf(main) === "." ? "the top folder" : short(folderOf(main), maxPath)
+  const top = topOf(main) === "." ? "this folder" : topOf(main)
   return {
     text: [
-      `Read ${chosen.length} of ${count(all, "changed file")}${outside === 0 ? "" : ` (${outside} outside of this folder)`}:`,
-      ...chosen.map((path, index) => described(path, results[index])),
-      `Around: ${short(folderOf(main) === "." ? "the top folder" : folderOf(main), 80)} holds ${isCut(neighbours) ? "more than " : ""}${count(filesOf(neighbours).length, "file")}.`,
+      `Read: ${chosen.length} of ${count(all, "changed file")}${outside === 0 ? "" : `, ${outside} of which are outside of this folder`}`,
+      ...described(chosen, results),
+      `Around: ${folder} holds ${isCut(neighbours) ? "more than " : ""}${count(filesOf(neighbours).length, "file")}`,
       ...(stem === undefined
         ? []
-        : [
-            `Mentions: ${full}${count(mentions.size, "other file")} under ${topOf(main) === "." ? "this folder" : topOf(main)} ${mentions.size === 1 ? "has" : "have"} the word ${stem}.`,
-            named.length === 0
-              ? `Tests by name: no test file has ${stem} in its name.`
-              : `Tests by name: ${named.slice(0, 3).map((path) => short(path, 80)).join(", ")}.`
-          ]),
-      laterLine(matchesOf(results[chosen.length + 1]), short(main, 80))
+        : [`Mentions: ${mentionsOf(mentions, main, stem, top)}`, `Named after it: ${testsOf(named, main, stem)}`]),
+      `Later: ${laterOf(matchesOf(later), short(main, maxPath))}`
     ].join("\n"),
     chunk: 40
   }
+}
+
+const mentionsOf = (result: ToolResult | undefined, main: string, stem: string, top: string): string => {
+  const matches = matchesOf(result)
+  const files = new Set(matches.map(fileOf).filter((file) => file !== main)).size
+  if (files === 0) return `no other file under ${top} has the word ${stem}`
+  return `${matches.length >= 100 ? "at least " : ""}${count(files, "other file")} under ${top} ${files === 1 ? "has" : "have"} the word ${stem}`
+}
+
+const testsOf = (result: ToolResult | undefined, main: string, stem: string): string => {
+  const tests = filesOf(result).filter((path) => path !== main && kindOf(path) === "test")
+  if (tests.length === 0) return `no test has ${stem} in its name`
+  return `${tests.slice(0, 3).map((path) => short(path, maxPath)).join(", ")}${tests.length > 3 ? ` and ${tests.length - 3} more` : ""}`
 }
 
 /** The files of a folder in which nothing is known to have changed. */
@@ -174,21 +188,24 @@ const overview = (view: View, read: ReadonlyArray<string>): Turn => {
   const files = filesOf(found)
   const top = filesOf(folders)
   const why =
-    all > 0 && outside === all
-      ? [`All ${count(all, "changed file")} are outside of this folder.`]
-      : all > 0
-        ? ["None of the changed files is one to read as text."]
-        : []
+    all === 0
+      ? []
+      : outside === all
+        ? [`Outside: all of the ${count(all, "changed file")}, so these are the other files of this folder`]
+        : ["Unread: none of the changed files here is one to read as text"]
   return {
     text: [
       ...why,
       files.length === 0
-        ? "Files: none; this folder is empty, or everything in it is ignored."
-        : `Files: ${isCut(found) ? "more than " : ""}${count(files.length, "file")} (${kindsOf(files)}).`,
-      ...(top.length === 0 ? [] : [`Folders: ${top.slice(0, 8).map((path) => short(path, 40)).join(", ")}${top.length > 8 ? ` and ${top.length - 8} more` : ""}.`]),
-      ...(read.length === 0 ? [] : ["Read:", ...read.map((path, index) => described(path, pages[index]))]),
-      ...(files.length === 0 ? [] : [laterLine(matchesOf(later), "its text files")])
+        ? "Files: none; the folder is empty, or everything in it is ignored"
+        : `Files: ${isCut(found) ? "more than " : ""}${count(files.length, "file")} (${kindsOf(files)})`,
+      ...(top.length === 0 ? [] : [`Folders: ${foldersOf(top)}`]),
+      ...(read.length === 0 ? [] : ["Read:", ...described(read, pages)]),
+      ...(files.length === 0 ? [] : [`Later: ${laterOf(matchesOf(later), "its text files")}`])
     ].join("\n"),
     chunk: 40
   }
 }
+
+const foldersOf = (paths: ReadonlyArray<string>): string =>
+  `${paths.slice(0, 8).map((path) => short(path, 40)).join(", ")}${paths.length > 8 ? ` and ${paths.length - 8} more` : ""}`

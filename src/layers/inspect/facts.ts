@@ -47,6 +47,12 @@ export const unquote = (printed: string): string => {
 
 const escapes: Readonly<Record<string, number>> = { a: 7, b: 8, t: 9, n: 10, v: 11, f: 12, r: 13 }
 
+/** A path for people: without quotes, unless it holds what a line of text cannot. */
+export const readable = (printed: string): string => {
+  const path = unquote(printed)
+  return /[\p{Cc}\uFFFD]/u.test(path) ? printed : path
+}
+
 /** What kind of thing a file is, as far as its path tells. */
 export type Kind = "test" | "documentation" | "configuration" | "source" | "other"
 

@@ -3,7 +3,7 @@
  */
 import type { ToolResult } from "../../services/Conversation.js"
 import { call, calls, on, type Scene, type Turn, type View } from "../../services/Script.js"
-import { count, kindOf, kindsOf, laterWords, linesOf, outputOf, short } from "./facts.js"
+import { count, kindOf, kindsOf, laterWords, linesOf, outputOf, readable, short } from "./facts.js"
 
 /** What the child is asked. */
 export const lastCommitPrompt =
@@ -20,11 +20,20 @@ interface Commit {
   readonly isShallow: boolean
 }
 
+/** In seconds. */
+const timeout = 30
+
+/** A merge is compared with its first parent, the first commit with nothing; no program of the user's is run. */
+const showFlags = "-m --first-parent -M --format= --no-color --no-ext-diff --no-textconv --no-relative"
+
+/** How much of a patch is read: what a result has room for. */
+const patchBytes = 40_000
+
 export const lastCommit: Scene = on(
   (view) => view.prompt === lastCommitPrompt,
   calls(
     call("bash", {
-      command: `git log -1 --no-color --no-show-signature --date=short --format='%h%n%p%n%an%n%ad%n%s' && git rev-parse --is-shallow-repository`,
+      command: `git log -1 --format='%h%n%p%n%an%n%ad%n%s' --date=short --no-color --no-show-signature && git rev-parse --is-shallow-repository`,
       timeout
     }),
     call("bash", { command: "git --no-optional-locks status --porcelain | head -n 1000", timeout })
@@ -34,14 +43,14 @@ export const lastCommit: Scene = on(
     if (typeof commit === "string") return commit
     return calls(
       ...["--shortstat", "--numstat", "--name-status"].map((what) =>
-        call("bash", { command: `git show ${what} ${showFlags} ${commit.hash} | head -n 1000`, timeout })
+        call("bash", { command: `git show ${what} ${commit.hash} ${showFlags} | head -n 1000`, timeout })
       )
     )
   },
   (view) => {
     const commit = commitOf(view.allResults[0])
     if (typeof commit === "string") return commit
-    const patch = `git show -p -U0 ${showFlags} ${commit.hash} | head -c ${patchBytes}`
+    const patch = `git show -p -U0 ${commit.hash} ${showFlags} | head -c ${patchBytes}`
     return changesOf(view).length === 0 ? report(view, commit) : calls(call("bash", { command: patch, timeout }))
   },
   (view) => {
@@ -49,15 +58,6 @@ export const lastCommit: Scene = on(
     return typeof commit === "string" ? commit : report(view, commit)
   }
 )
-
-/** In seconds. */
-const timeout = 30
-
-/** A merge is compared with its first parent, the first commit with nothing; no program of the user's is run. */
-const showFlags = "-m --first-parent -M --format= --no-color --no-ext-diff --no-textconv --no-relative"
-
-/** How much of a patch is read: what a result has room for. */
-const patchBytes = 40_000
 
 const commitOf = (result: ToolResult | undefined): Commit | string => {
   const { code, stderr, stdout } = outputOf(result)
@@ -75,7 +75,7 @@ const commitOf = (result: ToolResult | undefined): Commit | string => {
 // ------------------------------------------------------------------------------------------------ what changed
 
 interface Change {
-  /** As git prints it: quoted where it holds anything unusual. */
+  /** For a renamed file, both. */
   readonly path: string
   readonly status: string
   /** `undefined` for a binary file. */
@@ -89,7 +89,7 @@ const changesOf = (view: View): ReadonlyArray<Change> => {
     const [status = "", from = "", to] = line.split("\t")
     const [added = "-", removed = "-"] = numbers[index]?.split("\t") ?? []
     return {
-      path: to === undefined ? from : `${from} -> ${to}`,
+      path: to === undefined ? readable(from) : `${readable(from)} -> ${readable(to)}`,
       status: status.slice(0, 1),
       lines: added === "-" ? undefined : { added: Number(added), removed: Number(removed) }
     }
@@ -103,6 +103,8 @@ const report = (view: View, commit: Commit): Turn => {
   const total = outputOf(view.allResults[2]).stdout.trim()
   const paths = changes.map(({ path }) => path.split(" -> ").at(-1)!)
   const bySize = changes.toSorted((a, b) => sizeOf(b) - sizeOf(a))
+  const shown = bySize.slice(0, mostFiles)
+  const width = Math.max(...shown.map(({ path }) => Math.min(maxPath, path.length)))
   const touched = (kind: string) => paths.filter((path) => kindOf(path) === kind)
   const text = [
     `Commit ${commit.hash} "${short(commit.subject, 100)}" by ${short(commit.author, 60)} on ${commit.date}.`,
@@ -110,16 +112,16 @@ const report = (view: View, commit: Commit): Turn => {
     ...(changes.length === 0
       ? ["Its diff is empty: it changes no file."]
       : [
-          `Total: ${total}.`,
+          `Total: ${total}`,
+          `Kinds: ${kindsOf(paths)}`,
+          `Tests: ${listOf(touched("test"))}`,
+          `Docs: ${listOf(touched("documentation"))}`,
           "Files:",
-          ...bySize.slice(0, mostFiles).map(fileLine),
+          ...shown.map((change) => fileLine(change, width)),
           ...(bySize.length > mostFiles ? [`  and ${count(bySize.length - mostFiles, "more file")}`] : []),
-          `Kinds: ${kindsOf(paths)}.`,
-          touchedLine("Tests", touched("test")),
-          touchedLine("Docs", touched("documentation")),
           ...findingsOf(outputOf(view.allResults[5]).stdout)
         ]),
-    worktreeLine(view.allResults[1])
+    `Worktree: ${worktreeOf(view.allResults[1])}`
   ]
   return { text: text.join("\n"), chunk: 40 }
 }
@@ -144,22 +146,26 @@ const names: Readonly<Record<string, string>> = {
   U: "unmerged"
 }
 
-const fileLine = ({ lines, path, status }: Change): string => {
+const fileLine = ({ lines, path, status }: Change, width: number): string => {
   const counts = lines === undefined ? "binary" : `+${lines.added} -${lines.removed}`
-  return `  ${short(path, 120)}  ${counts}${status === "M" ? "" : `  ${names[status] ?? status}`}`
+  const line = `  ${short(path, maxPath).padEnd(width)}  ${counts}`
+  return status === "M" ? line : `${line.padEnd(width + 14)}  ${names[status] ?? status}`
 }
 
-const touchedLine = (name: string, paths: ReadonlyArray<string>): string => {
-  if (paths.length === 0) return `${name}: none touched.`
-  const shown = paths.slice(0, 3).map((path) => short(path, 80))
-  return `${name}: ${shown.join(", ")}${paths.length > 3 ? ` and ${count(paths.length - 3, "more")}`.replace("mores", "more") : ""}.`
+const maxPath = 60
+
+const listOf = (paths: ReadonlyArray<string>): string => {
+  if (paths.length === 0) return "none touched"
+  const shown = paths.slice(0, 3).map((path) => short(path, maxPath))
+  return `${shown.join(", ")}${paths.length > 3 ? ` and ${paths.length - 3} more` : ""}`
 }
 
-const worktreeLine = (result: ToolResult | undefined): string => {
+const worktreeOf = (result: ToolResult | undefined): string => {
   const { code, stdout } = outputOf(result)
-  if (code !== 0) return "Worktree: not known."
+  if (code !== 0) return "not known"
   const files = linesOf(stdout).length
-  return files === 0 ? "Worktree: nothing waits to be committed." : `Worktree: ${count(files, "path")} not committed${files === 1000 ? ", or more" : ""}.`
+  if (files === 0) return "nothing waits to be committed"
+  return `${files >= 1000 ? "at least " : ""}${count(files, "path")} not committed, which this diff does not show`
 }
 
 // ------------------------------------------------------------------------------------------------ what stands out
@@ -178,14 +184,14 @@ const findingsOf = (patch: string): ReadonlyArray<string> => {
     else if (!inHunk && text.startsWith("+++ ")) path = text.slice(4).replace(/\t$/, "").replace(/^("?)b\//, "$1")
     else if (inHunk && text.startsWith("+")) {
       const why = reasonOf(text.slice(1), path)
-      if (why !== undefined) found.push(`  ${why} at ${short(path, 80)}:${line}: ${short(text.slice(1), 80)}`)
+      if (why !== undefined) found.push(`  ${why} at ${short(readable(path), maxPath)}:${line}: ${short(text.slice(1), 80)}`)
       line++
     }
   }
   const read = whole ? "the added lines" : `the added lines of the first ${count(patchBytes, "byte")} of the patch`
-  if (found.length === 0) return [`Findings: no ${"TODO"}, FIXME, XXX, HACK, debugger or focused test in ${read}.`]
+  if (found.length === 0) return [`Findings: no TODO, FIXME, XXX, HACK, debugger or focused test in ${read}`]
   const more = found.length > mostFindings ? [`  and ${found.length - mostFindings} more`] : []
-  return [`Findings in ${read}:`, ...found.slice(0, mostFindings), ...more]
+  return [`Findings: ${found.length} in ${read}`, ...found.slice(0, mostFindings), ...more]
 }
 
 const mostFindings = 5

@@ -3,8 +3,14 @@
  */
 import { compile, type Pattern, splitParts } from "./Pattern.js"
 
-/** The rules of one file, in its order. */
-export type Rules = ReadonlyArray<Rule>
+/** The rules of one file. */
+export interface Rules {
+  readonly inOrder: ReadonlyArray<Rule>
+  /** What it costs to ask them all, in steps for each character of a path. */
+  readonly weight: number
+}
+
+export const noRules: Rules = { inOrder: [], weight: 0 }
 
 interface Rule {
   readonly pattern: Pattern
@@ -15,15 +21,15 @@ interface Rule {
   readonly anywhere: boolean
 }
 
-/** How much of a file is read, in bytes, and how many of its rules are kept. */
+/** How much of a file is read, in bytes, and how much its rules may come to. */
 export const maxIgnoreFile = 100_000
-const maxRules = 1_000
+const maxWeight = 20_000
 
 /** Reads a file. Lines that are no patterns, or too long for one, say nothing. */
 export const parse = (text: string): Rules => {
-  const rules: Array<Rule> = []
+  const inOrder: Array<Rule> = []
+  let weight = 0
   for (const line of text.split("\n")) {
-    if (rules.length === maxRules) break
     let body = withoutTrailingSpaces(line.endsWith("\r") ? line.slice(0, -1) : line)
     if (body === "" || body.startsWith("#")) continue
     const negated = body.startsWith("!")
@@ -34,9 +40,12 @@ export const parse = (text: string): Rules => {
     // A pattern ending in two stars matches what is inside, not the folder itself.
     const parts = splitParts(body)
     const pattern = compile(parts.at(-1) === "**" ? `${parts.join("/")}/*` : parts.join("/"), { braces: false })
-    if (parts.length > 0 && typeof pattern !== "string") rules.push({ pattern, negated, foldersOnly, anywhere })
+    if (parts.length === 0 || typeof pattern === "string") continue
+    weight += pattern.weight
+    if (weight > maxWeight) break
+    inOrder.push({ pattern, negated, foldersOnly, anywhere })
   }
-  return rules
+  return { inOrder, weight }
 }
 
 /** The rules that hold in a folder: those of each folder from the top down to it. */
@@ -48,7 +57,7 @@ export type Layers = ReadonlyArray<Rules>
  */
 export const isIgnored = (layers: Layers, parts: ReadonlyArray<string>, isFolder: boolean): boolean => {
   for (let depth = Math.min(layers.length, parts.length) - 1; depth >= 0; depth--) {
-    const rules = layers[depth]!
+    const rules = layers[depth]!.inOrder
     for (let index = rules.length - 1; index >= 0; index--) {
       const { anywhere, foldersOnly, negated, pattern } = rules[index]!
       if (foldersOnly && !isFolder) continue

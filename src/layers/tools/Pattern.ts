@@ -9,7 +9,12 @@
 export interface Pattern {
   /** Whether it matches a path, given as its parts. */
   readonly matches: (parts: ReadonlyArray<string>) => boolean
+  /** What it costs to match, in steps for each character of the path. */
+  readonly weight: number
 }
+
+/** Matches every path. */
+export const everything: Pattern = { matches: () => true, weight: 0 }
 
 /** The longest pattern that is taken, in UTF-16 code units. */
 export const maxPattern = 500
@@ -27,7 +32,10 @@ export const compile = (text: string, options: { readonly braces: boolean } = { 
   const expanded = options.braces ? expand(text) : [text]
   if (expanded === undefined) return "the pattern has too many alternatives"
   const alternatives = expanded.map((one) => splitParts(one).map(compilePart))
-  return { matches: (parts) => alternatives.some((alternative) => matchAll(alternative, parts, anyParts, matchPart)) }
+  return {
+    matches: (parts) => alternatives.some((alternative) => matchAll(alternative, parts, anyParts, matchPart)),
+    weight: expanded.reduce((sum, one) => sum + one.length, 0)
+  }
 }
 
 /** The parts of a path or a pattern. A slash in brackets divides too, as in the shell. */

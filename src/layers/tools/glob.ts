@@ -31,11 +31,17 @@ export const glob: Tool.Tool<Sandbox> = Tool.make("glob", {
       const found: Array<string> = []
       let room = maxResult - 500
       let more = false
-      const walked = yield* walk(sandbox, { path: base, cwd: call.cwd }, ({ files, folders, parts }) =>
+      const search = {
+        path: base,
+        cwd: call.cwd,
+        type: wantsFolders ? "directory" : "file",
+        pattern: compiled,
+        nameOnly: false
+      } as const
+      const walked = yield* walk(sandbox, search, (folder, names) =>
         Effect.sync(() => {
-          for (const name of wantsFolders ? folders : files) {
-            if (!compiled.matches([...parts, name])) continue
-            const shown = posix.join(base, ...parts, name) + (wantsFolders ? "/" : "")
+          for (const name of names) {
+            const shown = posix.join(folder, name) + (wantsFolders ? "/" : "")
             room -= Buffer.byteLength(shown) + 1
             more = found.length === maxPaths || room < 0
             if (more) return false

@@ -2,14 +2,14 @@
  * The tool `grep`: finds lines by a regular expression, in a time that is linear in what is searched.
  */
 import { posix } from "node:path"
-import { setImmediate } from "node:timers/promises"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { RE2JS } from "re2js"
 import { Sandbox } from "../../services/Sandbox.js"
 import * as Tool from "../../services/Tool.js"
-import { compile, splitParts } from "./Pattern.js"
+import { Pace, pause } from "./pace.js"
+import { compile, everything, splitParts } from "./Pattern.js"
 import { isBinary, maxResult, sliceWhole } from "./text.js"
 import { notesOf, type Walked, walk } from "./walk.js"
 
@@ -57,7 +57,7 @@ export const grep: Tool.Tool<Sandbox> = Tool.make("grep", {
       const sandbox = yield* Sandbox
       const search = searchOf(pattern, ignoreCase === true)
       if (typeof search === "string") return yield* Effect.fail(`Cannot grep: ${search}.`)
-      const wanted = wantedBy(glob)
+      const wanted = glob === undefined || glob === "" ? everything : compile(splitParts(glob).join("/"))
       if (typeof wanted === "string") return yield* Effect.fail(`Cannot grep: ${wanted}.`)
 
       const report = new Report()
@@ -75,8 +75,15 @@ export const grep: Tool.Tool<Sandbox> = Tool.make("grep", {
 
       const { type } = yield* sandbox.stat(path, call.cwd)
       if (type === "directory") {
-        const walked = yield* walk(sandbox, { path, cwd: call.cwd }, ({ files, parts }) =>
-          searchFiles(files.filter((name) => wanted([...parts, name])).map((name) => posix.join(path, ...parts, name)))
+        const files = {
+          path,
+          cwd: call.cwd,
+          type: "file",
+          pattern: wanted,
+          nameOnly: glob?.includes("/") !== true
+        } as const
+        const walked = yield* walk(sandbox, files, (folder, names) =>
+          searchFiles(names.map((name) => posix.join(folder, name)))
         )
         return report.print(walked)
       }
@@ -86,14 +93,6 @@ export const grep: Tool.Tool<Sandbox> = Tool.make("grep", {
       return report.print({ stopped: undefined, unreadable: 0 })
     })
 })
-
-/** Which files a glob wants. Without a slash it is about the name alone. */
-const wantedBy = (glob: string | undefined): ((parts: ReadonlyArray<string>) => boolean) | string => {
-  if (glob === undefined || glob === "") return () => true
-  const pattern = compile(splitParts(glob).join("/"))
-  if (typeof pattern === "string") return pattern
-  return glob.includes("/") ? pattern.matches : (parts) => pattern.matches(parts.slice(-1))
-}
 
 // -------------------------------------------------------------------------------------------------- one file
 
@@ -162,7 +161,7 @@ const linesOf = (text: string, search: Search): Effect.Effect<Lines> =>
   Effect.gen(function* () {
     const matches: Array<Match> = []
     let partly = false
-    let steps = 0
+    const pace = new Pace(stepsInOnePiece)
     for (let from = 0, line = 1; from < text.length && matches.length <= maxMatches; line++) {
       const newline = text.indexOf("\n", from)
       const end = newline < 0 ? text.length : newline
@@ -172,11 +171,7 @@ const linesOf = (text: string, search: Search): Effect.Effect<Lines> =>
       const start = search.find(searched)
       if (start >= 0) matches.push({ line, text: around(whole, start) })
       from = end + 1
-      steps += (searched.length + 10) * search.cost
-      if (steps > stepsInOnePiece) {
-        steps = 0
-        yield* Effect.promise(() => setImmediate())
-      }
+      if (pace.spend((searched.length + 10) * search.cost)) yield* pause
     }
     return { matches, partly }
   })

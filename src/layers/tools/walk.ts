@@ -7,8 +7,9 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { SandboxError } from "../../services/Errors.js"
 import type { Sandbox } from "../../services/Sandbox.js"
-import { isIgnored, type Layers, maxIgnoreFile, parse } from "./Ignore.js"
-import { splitParts } from "./Pattern.js"
+import { isIgnored, type Layers, maxIgnoreFile, noRules, parse } from "./Ignore.js"
+import { Pace, pause } from "./pace.js"
+import { type Pattern, splitParts } from "./Pattern.js"
 
 /** Folders that are passed over wherever they stand. */
 const skipped: ReadonlySet<string> = new Set([".git", "node_modules"])
@@ -19,13 +20,21 @@ export const maxVisited = 200_000
 /** The longest that one walk takes, in milliseconds: half of a tool call's own deadline. */
 export const maxWalk = 60_000
 
-/** What a folder holds, less what is passed over. */
-export interface Visit {
-  /** From where the walk began, each part a name; empty there. */
-  readonly parts: ReadonlyArray<string>
-  readonly files: ReadonlyArray<string>
-  readonly folders: ReadonlyArray<string>
+/** How many steps of matching are made in one piece. A step takes about 3 ns. */
+const stepsInOnePiece = 5_000_000
+
+/** Where to begin, and what to look for. */
+export interface Search {
+  readonly path: string
+  readonly cwd: string
+  readonly type: "file" | "directory"
+  /** Matched against the path from where the walk begins, or against the last name alone. */
+  readonly pattern: Pattern
+  readonly nameOnly: boolean
 }
+
+/** Takes the names that were found in a folder, given by its path as `path` would be. `false` ends the walk. */
+export type Visit = (folder: string, names: ReadonlyArray<string>) => Effect.Effect<boolean>
 
 /** How a walk went. */
 export interface Walked {
@@ -36,18 +45,19 @@ export interface Walked {
 }
 
 /**
- * Visits a folder and what is below it: each folder's files before its subfolders, both by name. Passes over `.git`,
- * `node_modules` and what a `.gitignore` names, from the sandbox's root down; the folder that it begins at is visited
- * whatever they say. Ends when `visit` says `false`. Fails only where the first folder cannot be listed.
+ * Looks through a folder and what is below it: each folder's own entries before its subfolders, both by name. Passes over
+ * `.git`, `node_modules` and what a `.gitignore` names, from the sandbox's root down; the folder that it begins at is
+ * looked through whatever they say. Fails only where that folder cannot be listed.
  */
 export const walk = (
   sandbox: Context.Tag.Service<Sandbox>,
-  from: { readonly path: string; readonly cwd: string },
-  visit: (folder: Visit) => Effect.Effect<boolean>
+  { cwd, nameOnly, path, pattern, type }: Search,
+  visit: Visit
 ): Effect.Effect<Walked, SandboxError> =>
   Effect.gen(function* () {
     const deadline = (yield* Clock.currentTimeMillis) + maxWalk
-    const above = belowRoot(sandbox.root, from)
+    const pace = new Pace(stepsInOnePiece)
+    const above = belowRoot(sandbox.root, path, cwd)
     const open: Array<{ readonly parts: ReadonlyArray<string>; readonly layers: Layers }> = [
       { parts: [], layers: yield* rulesAbove(sandbox, above) }
     ]
@@ -55,24 +65,31 @@ export const walk = (
     let unreadable = 0
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
       const { parts } = next
-      const path = posix.join(from.path, ...parts)
-      const listed = yield* Effect.either(sandbox.list(path, from.cwd))
+      const folder = posix.join(path, ...parts)
+      const listed = yield* Effect.either(sandbox.list(folder, cwd))
       if (listed._tag === "Left") {
         if (parts.length === 0) return yield* listed.left
         unreadable++
         continue
       }
       const entries = listed.right
-      const own = entries.some(({ name, type }) => name === ".gitignore" && type === "file")
-      const layers = [...next.layers, own ? yield* rulesOf(sandbox, path, from.cwd) : []]
+      const own = entries.some((entry) => entry.name === ".gitignore" && entry.type === "file")
+      const layers = [...next.layers, own ? yield* rulesOf(sandbox, folder, cwd) : noRules]
+      const weight = layers.reduce((sum, rules) => sum + rules.weight, pattern.weight + 10)
       const place = [...above, ...parts]
-      const kept = entries.filter(
-        ({ name, type }) =>
-          type !== "other" && !skipped.has(name) && !isIgnored(layers, [...place, name], type === "directory")
-      )
-      const folders = kept.filter(({ type }) => type === "directory").map(({ name }) => name)
-      const files = kept.filter(({ type }) => type === "file").map(({ name }) => name)
-      if (!(yield* visit({ parts, files, folders }))) break
+      const length = place.reduce((sum, part) => sum + part.length + 1, 0)
+      const found: Array<string> = []
+      const folders: Array<string> = []
+      for (const entry of entries) {
+        if (pace.spend(weight * (length + entry.name.length))) yield* pause
+        const isFolder = entry.type === "directory"
+        if (entry.type === "other" || skipped.has(entry.name)) continue
+        if (isIgnored(layers, [...place, entry.name], isFolder)) continue
+        if (isFolder) folders.push(entry.name)
+        if (entry.type !== type) continue
+        if (pattern.matches(nameOnly ? [entry.name] : [...parts, entry.name])) found.push(entry.name)
+      }
+      if (found.length > 0 && !(yield* visit(folder, found))) break
       visited += entries.length
       if (visited > maxVisited) return { stopped: "entries", unreadable }
       if ((yield* Clock.currentTimeMillis) > deadline) return { stopped: "time", unreadable }
@@ -82,7 +99,7 @@ export const walk = (
   })
 
 /** The folders from the root down to where a walk begins, by name. */
-const belowRoot = (root: string, { cwd, path }: { readonly path: string; readonly cwd: string }) => {
+const belowRoot = (root: string, path: string, cwd: string): ReadonlyArray<string> => {
   const asked = posix.isAbsolute(path) ? path : posix.join(cwd, path)
   const parts = splitParts(posix.isAbsolute(asked) ? posix.relative(root, asked) : posix.normalize(asked))
   return parts.includes("..") ? [] : parts
@@ -95,7 +112,7 @@ const rulesAbove = (sandbox: Context.Tag.Service<Sandbox>, parts: ReadonlyArray<
 const rulesOf = (sandbox: Context.Tag.Service<Sandbox>, folder: string, cwd: string | undefined) =>
   sandbox.read(posix.join(folder, ".gitignore"), { cwd, limit: maxIgnoreFile }).pipe(
     Effect.map((bytes) => parse(Buffer.from(bytes).toString("utf8"))),
-    Effect.orElseSucceed(() => [])
+    Effect.orElseSucceed(() => noRules)
   )
 
 /** What a person should know of a walk that did not see everything, as sentences. */

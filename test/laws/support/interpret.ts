@@ -121,7 +121,9 @@ export const check = (sample: Case): string | undefined => {
 
   const callers = sample.callers.map((program) => Effect.exit(run(program, { lease: undefined, mark: undefined })))
   const { exit } = runSeeded(together(callers), { seed: sample.seed })
-  const allHold = !sample.callers.some((program) => some(program, (action) => action.do === "call" && action.how === "acquire"))
+  const allHold = !sample.callers.some((program) =>
+    some(program, (action) => action.do === "call" && action.how === "acquire")
+  )
   return trace.finish(exit !== undefined, lock.size(), allHold)
 }
 

@@ -105,11 +105,18 @@ const programs = (sessions: ReadonlyArray<string>, levels: number): fc.Arbitrary
     if (left <= 1) return fc.array(small, { maxLength: 2 })
     const body = program(left - 1)
     const bodies = fc.array(body, { minLength: 1, maxLength: 3, size: "max" })
-    const call = fc.record({ do: fc.constant("call" as const), session: own, kind: kinds, onBusy: policies, how: hows, body })
+    const call = fc.record({
+      do: fc.constant("call" as const),
+      session: own,
+      kind: kinds,
+      onBusy: policies,
+      how: hows,
+      body
+    })
     // A task through a delegation, the commonest thing there is.
-    const task = fc.record({ session: fc.option(session, { nil: undefined, freq: 2 }), onBusy: policies, body }).map(
-      (task): Action => ({ do: "tool", body: [{ ...task, do: "call", kind: "task", how: "hold" }] })
-    )
+    const task = fc
+      .record({ session: fc.option(session, { nil: undefined, freq: 2 }), onBusy: policies, body })
+      .map((task): Action => ({ do: "tool", body: [{ ...task, do: "call", kind: "task", how: "hold" }] }))
     const action = fc.oneof(
       { arbitrary: small, weight: 4 },
       { arbitrary: call, weight: 8 },
@@ -132,7 +139,9 @@ export const cases: fc.Arbitrary<Case> = fc
     return fc.tuple(
       fc.nat(0xffffff),
       fc.integer({ min: 1, max: 3 }),
-      fc.integer({ min: 3, max: 7 }).chain((levels) => fc.array(programs(sessions, levels), { minLength: 1, maxLength: 4 }))
+      fc
+        .integer({ min: 3, max: 7 })
+        .chain((levels) => fc.array(programs(sessions, levels), { minLength: 1, maxLength: 4 }))
     )
   })
   .map(([seed, width, callers]) => new Case(seed, width, callers))

@@ -78,7 +78,7 @@ export class Trace {
   /** The leases a mark stands for, nearest first: as far as each was asked for by right of one that still stands. */
   private lineageOf(mark: Mark | undefined): Array<Lease> {
     const chain: Array<Lease> = []
-    for (let at = mark; at !== undefined && (chain.length === 0 ? stands(at) : holds(chain.at(-1)!, at)); ) {
+    for (let at = mark; at !== undefined && (chain.length === 0 ? stands(at) : holds(chain.at(-1)!, at));) {
       chain.push(at.lease)
       at = this.byId.get(at.lease.operationId)?.from
     }

@@ -1,0 +1,46 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import { Agent, Errors, Script, Sessions, SessionStore, Tool } from "effect-baton"
+import { Entry } from "effect-baton/schema"
+import { engine } from "../support/engine.js"
+
+describe("the record format", () => {
+  it.effect("takes every entry that a session writes, and gives it back from its text as it was", () =>
+    Effect.gen(function* () {
+      const tool = Tool.make("t", { description: "", run: () => "x".repeat(60_000) })
+      const session = yield* (yield* Sessions.Sessions).open({ id: "s", agent: Agent.make("a", { tools: [tool] }) })
+      yield* session.prompt([
+        { type: "text", text: "go" },
+        { type: "image", mediaType: "image/png", data: "AAAA" }
+      ])
+      yield* Effect.flip(session.prompt("fail"))
+      yield* Effect.timeoutOption(session.prompt("hang"), 0)
+      yield* Effect.flip(session.shell("ls"))
+      yield* Effect.flip(session.task("fail"))
+      const decode = Schema.decodeUnknownSync(Entry.Entry, { onExcessProperty: "error" })
+      const tags = new Set<string>()
+      for (const { entries } of (yield* SessionStore.Memory).values()) {
+        for (const entry of entries) {
+          tags.add(entry._tag)
+          const text: unknown = JSON.parse(JSON.stringify(entry))
+          assert.deepStrictEqual(decode(text), JSON.parse(JSON.stringify(entry)))
+        }
+      }
+      const known = Entry.Entry.members.map((member) => member.fields._tag.literals[0])
+      assert.sameMembers([...tags], known)
+    }).pipe(
+      Effect.provide(
+        engine([
+          Script.on(
+            "go",
+            { reasoning: "hm", text: "So.", calls: [Script.call("t"), Script.call("t", "bad"), Script.task("sub")] },
+            "done"
+          ),
+          Script.on("sub", "ok"),
+          Script.on("fail", { fail: new Errors.ModelRejected({ model: "m", reason: "no", status: 400 }) }),
+          Script.on("hang", { before: Effect.never })
+        ])
+      )
+    )
+  )
+})

@@ -1,0 +1,71 @@
+import { assert, describe, it } from "@effect/vitest"
+import { FastCheck as fc } from "effect"
+import * as Json from "../../src/services/Json.js"
+
+const problem = (value: unknown): string => {
+  const result = Json.clean(value)
+  return "problem" in result ? `${result.problem.path}: ${result.problem.reason}` : "none"
+}
+
+const nested = (depth: number): unknown => {
+  let value: unknown = 1
+  for (let i = 0; i < depth; i++) value = [value]
+  return value
+}
+
+describe("the gate", () => {
+  it("refuses what would hurt whoever looks next, and names the place", () => {
+    const cyclic: Array<unknown> = []
+    cyclic.push(cyclic)
+    const getter = Object.defineProperty({}, "x", { enumerable: true, get: () => assert.fail("it was run") })
+    const cases: ReadonlyArray<readonly [unknown, string]> = [
+      [JSON.parse('{"a":[{"__proto__":1}]}'), "a[0].__proto__: a key of that name is not allowed"],
+      [JSON.parse('{"constructor":{}}'), "constructor: a key of that name is not allowed"],
+      [JSON.parse('{"prototype":{}}'), "prototype: a key of that name is not allowed"],
+      [{ a: Number.NaN }, "a: it is not a finite number"],
+      [{ a: Number.POSITIVE_INFINITY }, "a: it is not a finite number"],
+      [{ a: 1n }, "a: a bigint is not JSON"],
+      [{ a: undefined }, "a: a undefined is not JSON"],
+      [{ a: () => 1 }, "a: a function is not JSON"],
+      [[Symbol("s")], "[0]: a symbol is not JSON"],
+      [getter, "x: it is not a plain value"]
+    ]
+    for (const [value, expected] of cases) assert.strictEqual(problem(value), expected)
+    for (const deep of [nested(129), nested(10_000), cyclic]) {
+      assert.match(problem(deep), /: it is nested deeper than 128 levels$/)
+    }
+    assert.strictEqual(problem(nested(128)), "none")
+  })
+
+  it("replaces halves of surrogate pairs and NUL, in keys too, and changes nothing else", () => {
+    const input = { "k\ud800": ["a\0b", { fine: "🙂" }], n: null, t: true }
+    assert.deepStrictEqual(Json.clean(input), {
+      value: { "k\ufffd": ["a\ufffdb", { fine: "🙂" }], n: null, t: true }
+    })
+    assert.deepStrictEqual(Object.keys(input), ["k\ud800", "n", "t"])
+  })
+
+  it("leaves JSON as it is", () => {
+    fc.assert(
+      fc.property(fc.jsonValue({ maxDepth: 6 }), (value) => {
+        const parsed: unknown = JSON.parse(JSON.stringify(value))
+        const result = Json.clean(parsed)
+        fc.pre(!("problem" in result))
+        assert.deepStrictEqual(result, { value: parsed })
+      })
+    )
+  })
+
+  it("brings only what is well-formed and comes back from a store as it was", () => {
+    const unit = fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code))
+    fc.assert(
+      fc.property(fc.array(unit), (units) => {
+        const text = Json.cleanText(units.join(""))
+        assert.isTrue(text.isWellFormed())
+        assert.isFalse(text.includes("\0"))
+        assert.strictEqual(Buffer.from(text, "utf8").toString("utf8"), text)
+        assert.strictEqual(Json.cleanText(text), text)
+      })
+    )
+  })
+})
