@@ -40,7 +40,11 @@ const model = ({ model: chosen }: Setup): Layer.Layer<Model, ModelNotUsable> => 
   const name = chosen._tag === "Anthropic" ? "@effect/ai-anthropic" : "@effect/ai-openai"
   return Layer.unwrapEffect(
     Effect.tryPromise({
-      try: () => Promise.all([import("./AiModel.js"), chosen._tag === "Anthropic" ? import("./AnthropicModel.js") : import("./OpenAiModel.js")]),
+      try: () =>
+        Promise.all([
+          import("./AiModel.js"),
+          chosen._tag === "Anthropic" ? import("./AnthropicModel.js") : import("./OpenAiModel.js")
+        ]),
       catch: (error) => error
     }).pipe(
       Effect.catchAll((error) =>
@@ -50,7 +54,9 @@ const model = ({ model: chosen }: Setup): Layer.Layer<Model, ModelNotUsable> => 
             })
           : Effect.die(error)
       ),
-      Effect.map(([AiModel]) => (chosen._tag === "Anthropic" ? AiModel.layerAnthropic(chosen) : AiModel.layerOpenAi(chosen)))
+      Effect.map(([AiModel]) =>
+        chosen._tag === "Anthropic" ? AiModel.layerAnthropic(chosen) : AiModel.layerOpenAi(chosen)
+      )
     )
   )
 }

@@ -34,7 +34,11 @@ export const layer: Layer.Layer<Events> = Layer.sync(Events, () => {
     subscribe: (session) =>
       Effect.acquireRelease(
         Effect.tap(Queue.unbounded<Event>(), (queue) => Effect.sync(() => join(session, queue))),
-        (queue) => Effect.zipRight(Effect.sync(() => leave(session, queue)), Queue.shutdown(queue))
+        (queue) =>
+          Effect.zipRight(
+            Effect.sync(() => leave(session, queue)),
+            Queue.shutdown(queue)
+          )
       )
   }
 })

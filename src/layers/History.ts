@@ -3,13 +3,13 @@
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import type { Draft, Entry } from "../services/Entry.js"
+import { place } from "../services/Draft.js"
+import type { Entry } from "../services/Entry.js"
 import { SessionNotFound, type SessionStoreError, type StoreError } from "../services/Errors.js"
 import { ofEntry } from "../services/Event.js"
 import { Events } from "../services/Events.js"
-import { History, Journal } from "../services/History.js"
+import { History, Journal, type Write } from "../services/History.js"
 import { Ids } from "../services/Ids.js"
 import { type SessionRow, SessionStore } from "../services/SessionStore.js"
 
@@ -18,18 +18,6 @@ export const layer: Layer.Layer<History, never, SessionStore | Events> = Layer.e
   Effect.map(Effect.all([SessionStore, Events, Ids]), ([store, events, ids]) => make(store, events, ids.unsafeNext()))
 )
 
-/** What one call wants written. */
-interface Write {
-  readonly operationId: string
-  readonly drafts: ReadonlyArray<Draft>
-  readonly children: ReadonlyArray<SessionRow>
-}
-
-/** A write that waits for the one that is being stored. */
-interface Waiting extends Write {
-  readonly resume: (effect: Effect.Effect<void, StoreError>) => void
-}
-
 const make = (
   store: Context.Tag.Service<SessionStore>,
   events: Context.Tag.Service<Events>,
@@ -37,8 +25,6 @@ const make = (
 ): Context.Tag.Service<History> => {
   /** The journals of the operations that run. */
   const live = new Map<string, Journal>()
-  /** The journals that are being written to, with the writes that came meanwhile. */
-  const busy = new Map<Journal, Array<Waiting>>()
 
   const existing = (session: string): Effect.Effect<SessionRow, SessionNotFound | SessionStoreError> =>
     Effect.flatMap(store.get(session), (row) =>
@@ -68,55 +54,65 @@ const make = (
     })
   }
 
-  const write = (journal: Journal, writes: ReadonlyArray<Write>): Effect.Effect<void, StoreError> =>
-    Effect.clockWith((clock) => {
-      const { epoch, id, incarnation } = journal.row
-      const at = clock.unsafeCurrentTimeMillis()
-      const entries: Array<Entry> = []
-      for (const { drafts, operationId } of writes) {
-        for (const draft of drafts) {
-          const seq = journal.nextSeq + entries.length
-          entries.push({ ...draft, id: seq, parentId: seq === 1 ? null : seq - 1, at, operationId })
-        }
+  /** Stores writes as one, then lets those that came meanwhile be stored as the next. */
+  const write = (journal: Journal, writes: ReadonlyArray<Write>, at: number): Effect.Effect<void, StoreError> => {
+    const { epoch, id, incarnation } = journal.row
+    const expectedSeq = journal.nextSeq
+    const entries: Array<Entry> = []
+    for (const { drafts, operationId } of writes) {
+      for (const draft of drafts) {
+        const seq = expectedSeq + entries.length
+        entries.push(place(draft, seq, seq === 1 ? null : seq - 1, at, operationId))
       }
-      const children = writes.length === 1 ? writes[0]!.children : writes.flatMap((it) => it.children)
-      const expectedSeq = journal.nextSeq
-      return Effect.map(store.append({ session: id, incarnation, epoch, expectedSeq, entries, children }), () => {
+    }
+    const children = writes.length === 1 ? writes[0]!.children : writes.flatMap((it) => it.children)
+    return Effect.matchCauseEffect(store.append({ session: id, incarnation, epoch, expectedSeq, entries, children }), {
+      onFailure: (cause) => {
+        next(journal)
+        return Effect.failCause(cause)
+      },
+      onSuccess: () => {
         const heard = events.heard(id)
         for (const entry of entries) {
           learn(journal, entry)
           if (heard) events.publish(ofEntry(id, entry))
         }
-      })
-    })
-
-  /** Stores writes, answers those who wait for them, and lets the first who came meanwhile store what is next. */
-  const lead = (journal: Journal, writes: ReadonlyArray<Write>, answer?: (exit: Exit.Exit<void, StoreError>) => void) =>
-    Effect.flatMap(Effect.exit(write(journal, writes)), (exit) => {
-      answer?.(exit)
-      const waiting = busy.get(journal)!
-      const [first, ...rest] = waiting.splice(0)
-      if (first === undefined) busy.delete(journal)
-      else {
-        const tell = (result: Exit.Exit<void, StoreError>) => {
-          for (const { resume } of rest) resume(result)
-        }
-        first.resume(lead(journal, [first, ...rest], tell))
+        next(journal)
+        return Effect.void
       }
-      return exit
     })
+  }
+
+  /** The first who waits stores for all who do, and answers the others. */
+  const next = (journal: Journal): void => {
+    const [first, ...rest] = journal.waiting!
+    if (first === undefined) {
+      journal.waiting = undefined
+      return
+    }
+    journal.waiting = []
+    first.resume(
+      Effect.onExit(
+        Effect.clockWith((clock) => write(journal, [first, ...rest], clock.unsafeCurrentTimeMillis())),
+        (exit) =>
+          Effect.sync(() => {
+            for (const { resume } of rest) resume(exit)
+          })
+      )
+    )
+  }
 
   const append = (journal: Journal, wanted: Write): Effect.Effect<void, StoreError> =>
     Effect.uninterruptible(
-      Effect.suspend(() => {
-        const waiting = busy.get(journal)
-        if (waiting !== undefined) {
-          return Effect.async<void, StoreError>((resume) => {
-            waiting.push({ ...wanted, resume })
-          })
+      Effect.clockWith((clock) => {
+        const { waiting } = journal
+        if (waiting === undefined) {
+          journal.waiting = []
+          return write(journal, [wanted], clock.unsafeCurrentTimeMillis())
         }
-        busy.set(journal, [])
-        return lead(journal, [wanted])
+        return Effect.async<void, StoreError>((resume) => {
+          waiting.push({ ...wanted, resume })
+        })
       })
     )
 

@@ -26,7 +26,7 @@ export const script: Script = [
     (view) => answer(view)
   ),
   always({
-    text: "I am the scripted model embedded in Baton, not a language model: all that I can do is inspect a diff, as in `baton prompt \"inspect the diff\"`. Set ANTHROPIC_API_KEY or OPENAI_API_KEY to have a real model answer.",
+    text: 'I am the scripted model embedded in Baton, not a language model: all that I can do is inspect a diff, as in `baton prompt "inspect the diff"`. Set ANTHROPIC_API_KEY or OPENAI_API_KEY to have a real model answer.',
     chunk: 24
   })
 ]
@@ -42,8 +42,7 @@ interface Said {
 /** Made of what the children said, and of nothing else. */
 const answer = ({ results }: View): Turn => {
   const [diff, files] = results.map(({ isError, text }) => hear(isError ? `This was not looked at. ${text}` : text))
-  const parts =
-    diff === undefined || files === undefined ? [["The children brought no answer."]] : compose(diff, files)
+  const parts = diff === undefined || files === undefined ? [["The children brought no answer."]] : compose(diff, files)
   const text = parts.filter((lines) => lines.length > 0).map((lines) => lines.join("\n"))
   return { text: text.join("\n\n"), chunk: 24 }
 }
@@ -54,7 +53,7 @@ const compose = (diff: Said, files: Said): ReadonlyArray<ReadonlyArray<string>> 
     [...diff.sentences, ...(changes === undefined ? [] : [`${changes}: ${head(diff, "Kinds")}.`])],
     below(diff, "Files"),
     lines(diff, ["Tests", "Docs"]),
-    [...lines(diff, ["Findings"], "What stands out"), ...below(diff, "Findings")],
+    [...lines(diff, ["Findings"], "To look at"), ...below(diff, "Findings")],
     changes === undefined && files.under.size > 0 ? ["So these are the files of the folder instead."] : files.sentences,
     [...lines(files, ["Outside", "Unread", "Files", "Folders"])],
     [

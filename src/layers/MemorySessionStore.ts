@@ -31,9 +31,7 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
     if (stored === undefined || stored.row.incarnation !== incarnation) {
       return new StaleLease({ session: id, reason: "removed" })
     }
-    return epoch === undefined || stored.row.epoch === epoch
-      ? stored
-      : new StaleLease({ session: id, reason: "epoch" })
+    return epoch === undefined || stored.row.epoch === epoch ? stored : new StaleLease({ session: id, reason: "epoch" })
   }
 
   return {

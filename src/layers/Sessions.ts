@@ -76,9 +76,7 @@ const make = (engine: Context.Context<Needs | SessionStore>): Context.Tag.Servic
       row === undefined ? new SessionNotFound({ session: id }) : Effect.succeed(row)
     )
 
-  const create = (
-    options: OpenOptions<unknown>
-  ): Effect.Effect<SessionRow, SessionAlreadyExists | SessionStoreError> =>
+  const create = (options: OpenOptions<unknown>): Effect.Effect<SessionRow, SessionAlreadyExists | SessionStoreError> =>
     Effect.flatMap(Clock.currentTimeMillis, (createdAt) => {
       const row: SessionRow = {
         id: options.id,
@@ -103,12 +101,10 @@ const make = (engine: Context.Context<Needs | SessionStore>): Context.Tag.Servic
     )
 
   /** Holds a session and everything below it, so that no operation runs in any of them. */
-  const holdTree = (
-    row: SessionRow
-  ): Effect.Effect<ReadonlyArray<SessionRow>, LockError | SessionStoreError, Scope> =>
+  const holdTree = (row: SessionRow): Effect.Effect<ReadonlyArray<SessionRow>, LockError | SessionStoreError, Scope> =>
     Effect.gen(function* () {
       const rows: Array<SessionRow> = []
-      for (const queue = [row]; queue.length > 0; ) {
+      for (const queue = [row]; queue.length > 0;) {
         const next = queue.shift()!
         yield* lock.acquire({ session: next.id, kind: "remove", operationId: ids.unsafeNext() })
         rows.push(next)
@@ -119,22 +115,16 @@ const make = (engine: Context.Context<Needs | SessionStore>): Context.Tag.Servic
 
   return {
     open: (options) =>
-      Effect.flatMap(checked(options.id), () =>
-        Effect.flatMap(getOrCreate(options), (row) => handle(row, options))
-      ),
+      Effect.flatMap(checked(options.id), () => Effect.flatMap(getOrCreate(options), (row) => handle(row, options))),
     get: (options) =>
       Effect.flatMap(isChild(options.id) ? Effect.void : checked(options.id), () =>
         Effect.flatMap(find(options.id), (row) => handle(row, options))
       ),
     create: (options) =>
-      Effect.flatMap(checked(options.id), () =>
-        Effect.flatMap(create(options), (row) => handle(row, options))
-      ),
+      Effect.flatMap(checked(options.id), () => Effect.flatMap(create(options), (row) => handle(row, options))),
     list: (parent) => store.list(parent),
     remove: (id) =>
-      Effect.scoped(
-        Effect.flatMap(find(id), (row) => Effect.flatMap(holdTree(row), (rows) => store.remove(rows)))
-      ),
+      Effect.scoped(Effect.flatMap(find(id), (row) => Effect.flatMap(holdTree(row), (rows) => store.remove(rows)))),
     events: follow(events)
   }
 }

@@ -9,6 +9,7 @@ import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Span from "@effect/cli/HelpDoc/Span"
 import * as Options from "@effect/cli/Options"
 import * as ValidationError from "@effect/cli/ValidationError"
+import { isPlatformError } from "@effect/platform/Error"
 import * as Terminal from "@effect/platform/Terminal"
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
@@ -133,7 +134,7 @@ const promptCommand = <E>(executable: Executable<E>, given: Given) =>
     if (format === "json") yield* Console.error(header)
     else yield* terminal.display(`${(yield* fit(header)).join("\n")}\n`)
     yield* Effect.provide(converse(given, model, format, colours), executable.engine({ cwd: given.cwd, model }))
-  }).pipe(Effect.tapErrorCause(tell))
+  }).pipe(Effect.onError(tell))
 
 const converse = (given: Given, model: ModelChoice, format: Format, colours: boolean) =>
   Effect.gen(function* () {
@@ -170,7 +171,9 @@ const coloursAllowed = Effect.map(
 const tell = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
   if (Cause.isInterrupted(cause)) return Console.error("Interrupted.")
   const error = Cause.squash(cause)
-  // The parser has told its own.
-  if (ValidationError.isValidationError(error)) return Effect.void
-  return Console.error(textLines(error instanceof Error ? error.message : String(error), Number.POSITIVE_INFINITY).join("\n"))
+  // The parser has told its own, and a closed output takes no word.
+  if (ValidationError.isValidationError(error) || isPlatformError(error)) return Effect.void
+  return Console.error(
+    textLines(error instanceof Error ? error.message : String(error), Number.POSITIVE_INFINITY).join("\n")
+  )
 }

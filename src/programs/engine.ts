@@ -3,7 +3,6 @@
  */
 import * as Context from "effect/Context"
 import type * as Fiber from "effect/Fiber"
-import * as Clock from "effect/Clock"
 import { Events } from "../services/Events.js"
 import { History } from "../services/History.js"
 import { Ids } from "../services/Ids.js"
@@ -24,13 +23,15 @@ export interface Engine {
   readonly taskTool: Context.Tag.Service<TaskTool>
   readonly limits: LimitValues
   readonly ids: Context.Tag.Service<Ids>
-  readonly clock: Clock.Clock
 }
 
 /** The engine as a fiber sees it, with the services of a handle over its own. */
 export const engineOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>, over: Context.Context<never>): Engine => {
-  const context = Context.merge(fiber.currentContext, over) as Context.Context<Needs>
-  return {
+  const below = fiber.currentContext
+  const last = gathered.get(over)
+  if (last?.below === below) return last.engine
+  const context = Context.merge(below, over) as Context.Context<Needs>
+  const engine: Engine = {
     context,
     lock: Context.get(context, SessionLock),
     history: Context.get(context, History),
@@ -38,7 +39,14 @@ export const engineOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>, over: Cont
     model: Context.get(context, Model),
     taskTool: Context.get(context, TaskTool),
     limits: Context.get(context, Limits),
-    ids: Context.get(context, Ids),
-    clock: Context.unsafeGet(fiber.currentDefaultServices, Clock.Clock)
+    ids: Context.get(context, Ids)
   }
+  gathered.set(over, { below, engine })
+  return engine
 }
+
+/** Contexts do not change, and most calls come from where the one before came from. */
+const gathered = new WeakMap<
+  Context.Context<never>,
+  { readonly below: Context.Context<never>; readonly engine: Engine }
+>()

@@ -3,17 +3,19 @@
  * session back.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Runtime from "effect/Runtime"
-import type { Draft } from "../services/Entry.js"
+import * as Draft from "../services/Draft.js"
 import type { LockError, SessionNotFound, StoreError } from "../services/Errors.js"
 import { type Failure, ofEntry } from "../services/Event.js"
 import type { Journal } from "../services/History.js"
 import type { OnBusy, OperationKind } from "../services/Operation.js"
+import { cleanText } from "../services/Json.js"
 import type { SessionRef } from "../services/Session.js"
 import type { Lease } from "../services/SessionLock.js"
-import * as Usage from "../services/Usage.js"
 import { type Engine, engineOf, type Needs } from "./engine.js"
 import { Watch } from "./Watch.js"
 
@@ -25,20 +27,29 @@ export class Operation {
   readonly journal: Journal
   /** The id under which entries are written: that of the operation, or of the one that a task re-entered. */
   readonly id: string
+  readonly clock: Clock.Clock
   /** Text of a reply that is still streaming. */
   partial = ""
   private timer: Watch | undefined
   private onTime: (() => void) | undefined
 
-  constructor(engine: Engine, ref: SessionRef<unknown>, lease: Lease, journal: Journal, id: string) {
+  constructor(
+    engine: Engine,
+    clock: Clock.Clock,
+    ref: SessionRef<unknown>,
+    lease: Lease,
+    journal: Journal,
+    id: string
+  ) {
     this.engine = engine
+    this.clock = clock
     this.ref = ref
     this.lease = lease
     this.journal = journal
     this.id = id
   }
 
-  append(drafts: ReadonlyArray<Draft>): Effect.Effect<void, StoreError> {
+  append(drafts: ReadonlyArray<Draft.Draft>): Effect.Effect<void, StoreError> {
     return this.engine.history.append(this.journal, this.id, drafts)
   }
 
@@ -48,7 +59,7 @@ export class Operation {
     if (time === Number.POSITIVE_INFINITY) return
     this.timer ??= new Watch(
       runtime,
-      () => this.engine.clock.unsafeCurrentTimeMillis(),
+      () => this.clock.unsafeCurrentTimeMillis(),
       () => this.onTime?.()
     )
     this.timer.at(time)
@@ -63,7 +74,7 @@ export class Operation {
 /** How a body ends well: its value, and entries to be stored with the end in one write. */
 export interface Done<A> {
   readonly value: A
-  readonly drafts: ReadonlyArray<Draft>
+  readonly drafts: ReadonlyArray<Draft.Draft>
 }
 
 export interface OperationSpec {
@@ -73,7 +84,7 @@ export interface OperationSpec {
   readonly under?: Lease | undefined
   readonly operationId?: string | undefined
   /** Stored with the start in one write. */
-  readonly first?: ReadonlyArray<Draft> | undefined
+  readonly first?: ReadonlyArray<Draft.Draft> | undefined
 }
 
 /**
@@ -87,19 +98,19 @@ export const operation = <A, E, R>(
 ): Effect.Effect<A, E | LockError | SessionNotFound | StoreError, R | Needs> =>
   Effect.withFiberRuntime<A, E | LockError | SessionNotFound | StoreError, R | Needs>((caller) => {
     const engine = engineOf(caller, ref.context)
+    const clock = Context.unsafeGet(caller.currentDefaultServices, Clock.Clock)
     const operationId = spec.operationId ?? engine.ids.unsafeNext()
     return engine.lock.hold(
       { session: ref.id, kind: spec.kind, operationId, onBusy: spec.onBusy, under: spec.under, baseDepth: ref.depth },
       (lease) => {
         const outer = nested(lease) ? engine.history.current(ref.id) : undefined
         return outer === undefined
-          ? framed(engine, ref, spec, lease, body)
-          : within(new Operation(engine, ref, lease, outer, outer.operationId), body)
+          ? framed(engine, clock, ref, spec, lease, body)
+          : within(new Operation(engine, clock, ref, lease, outer, outer.operationId), body)
       },
       {
         context: engine.context,
-        onIdle: () =>
-          engine.events.publish({ _tag: "Idle", session: ref.id, at: engine.clock.unsafeCurrentTimeMillis() })
+        onIdle: () => engine.events.publish({ _tag: "Idle", session: ref.id, at: clock.unsafeCurrentTimeMillis() })
       }
     )
   })
@@ -112,6 +123,7 @@ const nested = (lease: Lease): boolean => {
 
 const framed = <A, E, R>(
   engine: Engine,
+  clock: Clock.Clock,
   ref: SessionRef<R>,
   spec: OperationSpec,
   lease: Lease,
@@ -121,8 +133,8 @@ const framed = <A, E, R>(
     Effect.flatMap(engine.history.begin(ref.id, ref.incarnation, ref.journal), (journal) => {
       ref.journal = journal
       journal.start(lease.operationId)
-      const running = new Operation(engine, ref, lease, journal, lease.operationId)
-      const start: Draft = { _tag: "OperationStarted", kind: spec.kind }
+      const running = new Operation(engine, clock, ref, lease, journal, lease.operationId)
+      const start = Draft.operationStarted(spec.kind)
       const started = running.append(spec.first === undefined ? [start] : [start, ...spec.first])
       const run = Effect.flatMap(started, () =>
         Effect.flatMap(Effect.exit(restore(body(running))), (exit) => {
@@ -155,42 +167,38 @@ const settle = <A, E>(
   const usage = running.journal.usage()
   if (Exit.isSuccess(exit)) {
     const { drafts, value } = exit.value
-    const end: Draft = { _tag: "OperationSettled", kind, outcome: "completed", usage }
-    return Effect.as(record(running, [...drafts, end]), value)
+    return Effect.as(record(running, [...drafts, Draft.completed(kind, usage)]), value)
   }
   const { cause } = exit
   if (!Cause.isInterrupted(cause)) {
-    const end: Draft = { _tag: "OperationSettled", kind, outcome: "failed", error: failureOf(cause), usage }
-    return Effect.zipRight(record(running, [end]), Effect.failCause(cause))
+    return Effect.zipRight(record(running, [Draft.failed(kind, usage, failureOf(cause))]), Effect.failCause(cause))
   }
   const by = running.lease.interruptedBy ?? "caller"
-  const end: Draft = { _tag: "OperationSettled", kind, outcome: "interrupted", by, usage }
+  const end = Draft.interrupted(kind, usage, by)
   return Effect.zipRight(record(running, [...cutReply(running), end]), Effect.failCause(cause))
 }
 
 /** What had arrived of a reply that was cut is kept, marked. */
-const cutReply = (running: Operation): ReadonlyArray<Draft> =>
+const cutReply = (running: Operation): ReadonlyArray<Draft.Draft> =>
   running.partial.trim() === ""
     ? []
     : [
-        {
-          _tag: "Assistant",
-          content: [{ type: "text", text: running.partial }],
-          model: running.journal.call?.model ?? "",
-          finish: "interrupted",
-          usage: Usage.zero,
-          usageReported: false
-        }
+        Draft.assistant(
+          [{ type: "text", text: cleanText(running.partial) }],
+          running.journal.call?.model ?? "",
+          "interrupted",
+          undefined
+        )
       ]
 
 /** Stores the end. Where that fails those who watch still hear of it: every start has its end. */
-const record = (running: Operation, drafts: ReadonlyArray<Draft>): Effect.Effect<void, StoreError> =>
+const record = (running: Operation, drafts: ReadonlyArray<Draft.Draft>): Effect.Effect<void, StoreError> =>
   Effect.tapError(running.append(drafts), () =>
     Effect.sync(() => {
       const end = drafts.at(-1)
       if (end === undefined) return
-      const at = running.engine.clock.unsafeCurrentTimeMillis()
-      const event = ofEntry(running.ref.id, { ...end, id: 0, parentId: null, at, operationId: running.id })
+      const at = running.clock.unsafeCurrentTimeMillis()
+      const event = ofEntry(running.ref.id, { ...end, at, operationId: running.id })
       running.engine.events.publish("seq" in event ? { ...event, seq: undefined } : event)
     })
   )

@@ -2,6 +2,7 @@
  * The operation `prompt`: the input, then turns until the model asks for no more tools.
  */
 import * as Effect from "effect/Effect"
+import * as Draft from "../services/Draft.js"
 import type { ToolCallPart } from "../services/Entry.js"
 import { InvalidInput, LimitReached, ModelNotConfigured } from "../services/Errors.js"
 import type { Call } from "../services/History.js"
@@ -14,7 +15,7 @@ import { userParts } from "./input.js"
 import { type Done, type Operation, operation } from "./operation.js"
 import { type Dispatched, toolCalls } from "./toolCalls.js"
 import { nameConflict, type Toolset, toolset } from "./toolset.js"
-import { type AssistantDraft, turn } from "./turn.js"
+import { turn } from "./turn.js"
 
 /** How a task prompts its child: under which lease, and with what it inherits. */
 export interface Inherited {
@@ -45,7 +46,7 @@ export const prompt = <R, const Tools extends ReadonlyArray<Tool.Any> = []>(
         kind: "prompt",
         onBusy: options?.onBusy,
         under: inherited?.under,
-        first: [{ _tag: "User", content }]
+        first: [Draft.user(content)]
       },
       (running) => converse(running, options, inherited?.call)
     )
@@ -85,7 +86,7 @@ const converse = (
           }
         })
 
-  const done = (text: string, assistant: AssistantDraft): Done<Reply> => ({
+  const done = (text: string, assistant: Draft.Assistant): Done<Reply> => ({
     value: {
       text,
       finish: assistant.finish,

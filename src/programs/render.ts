@@ -53,7 +53,7 @@ export const liveLines = (tree: Tree, view: View, rows: number, stopping: boolea
   const paint = picocolors.createColors(view.colours)
   const streaming = tree.roots.map((root) => node(tree, root)?.text ?? "").join("")
   const text = textLines(streaming, view.width).slice(-maxStreamed).map(paint.dim)
-  const notice = stopping ? [cut(paint.yellow("Interrupting; one more Ctrl-C leaves at once."), view.width)] : []
+  const notice = stopping ? [cut(paint.yellow("Interrupting…"), view.width)] : []
   const below = [...(text.length > 0 ? ["", ...text] : []), ...notice]
   const room = Math.max(1, rows - 1 - below.length)
   const lines = treeLines(tree, view)
@@ -95,8 +95,8 @@ export const plainLines = (tree: Tree): ReadonlyArray<string> =>
     const name = nameOf(at, asIs)
     if (_tag === "Said") return [lead + name]
     if (_tag === "Started") return [`${lead}▸ ${cut(name, maxWidth)}`]
-    const end = `${noteOf(at)}  ${measure(at, at.endedAt ?? at.startedAt)}`
-    return [`${lead}${icon(at.status, 0, asIs)} ${cut(name, maxWidth)}${cut(end, maxWidth)}`]
+    const end = `${cut(noteOf(at), maxWidth)}  ${measure(at, at.endedAt ?? at.startedAt)}`
+    return [`${lead}${icon(at.status, 0, asIs)} ${cut(name, maxWidth)}${end}`]
   })
 
 /** An event as one line of JSON. What a terminal could take for a command is escaped. */
@@ -127,6 +127,7 @@ export const summary = (tree: Tree, options: { readonly estimated: boolean }): s
 /** The widest that lines are drawn. */
 const maxWidth = 100
 
+/** What turns while something runs, a picture every tenth of a second. */
 const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"]
 
 type Paint = Pick<ReturnType<typeof picocolors.createColors>, "bold" | "cyan" | "dim" | "green" | "red" | "yellow">
@@ -174,9 +175,12 @@ const row = (at: Node, lead: string, view: View): string => {
 
 const cut = (line: string, width: number): string => {
   if (stringWidth(line) <= width) return line
-  if (width < 2) return ""
-  const shorter = sliceAnsi(line, 0, width - 1)
-  return `${shorter}…`
+  // A slice ends with a whole character, which may be two columns wide.
+  for (let end = width - 1; end > 0; end--) {
+    const shorter = `${sliceAnsi(line, 0, end)}…`
+    if (stringWidth(shorter) <= width) return shorter
+  }
+  return width > 0 ? "…" : ""
 }
 
 const duration = (time: number): string => {
@@ -195,65 +199,80 @@ const plural = (n: number, noun: string): string => `${number(n)} ${noun}${n ===
 /** How often a terminal is repainted and events are written, in milliseconds. */
 const pause = 100
 
+/** What came of an effect, and the tree as it was at its end. */
+export interface Drawn<A, E> {
+  readonly tree: Tree
+  /** Where the output was closed: that. */
+  readonly exit: Exit.Exit<A, E | PlatformError>
+}
+
 /**
- * Runs an effect while drawing what happens, and gives the tree at its end with what the effect brought. All events
- * that came before the end are drawn. Interruption interrupts the effect, is drawn, and passes on. Fails where the
- * output is closed, having interrupted the effect.
+ * Runs an effect while drawing what happens. All events that come before its end are drawn. Interruption interrupts
+ * the effect, waits for its end, draws that, and then passes on. Where the output is closed the effect is interrupted.
  */
 export const drawing = <A, E, R>(
   queue: Queue.Dequeue<Event>,
   format: Format,
   colours: boolean,
   effect: Effect.Effect<A, E, R>
-): Effect.Effect<{ readonly tree: Tree; readonly exit: Exit.Exit<A, E | PlatformError> }, PlatformError, R | Terminal.Terminal> =>
+): Effect.Effect<Drawn<A, E>, never, R | Terminal.Terminal> =>
   Effect.gen(function* () {
     const terminal = yield* Terminal.Terminal
     const ended = yield* Deferred.make<void>()
-    const closed = yield* Deferred.make<never, PlatformError>()
+    const canvas = new Canvas()
     let tree = empty
     let stopping = false
-    const canvas = new Canvas()
+
+    const view = Effect.gen(function* () {
+      const width = Math.max(minWidth, (yield* terminal.columns) || 80)
+      return { width, colours, now: yield* Clock.currentTimeMillis }
+    })
 
     const draw = Effect.gen(function* () {
-      const events = yield* queue.takeUpTo(Number.MAX_SAFE_INTEGER)
       const lines: Array<string> = []
-      for (const event of events) {
+      for (const event of yield* queue.takeUpTo(Number.MAX_SAFE_INTEGER)) {
         tree = step(tree, event)
         if (format === "plain") lines.push(...plainLines(tree))
         if (format === "json") lines.push(jsonLine(event))
       }
       if (format === "live") {
-        const width = Math.max(minWidth, (yield* terminal.columns) || 80)
+        const now = yield* view
         const rows = (yield* terminal.rows) || 24
-        const now = yield* Clock.currentTimeMillis
-        const update = canvas.paint(liveLines(tree, { width, colours, now }, rows, stopping), width, rows)
+        const update = canvas.paint(liveLines(tree, now, rows, stopping), now.width, rows)
         if (update !== "") yield* terminal.display(update)
       } else if (lines.length > 0) yield* terminal.display(lines.map((line) => `${line}\n`).join(""))
     })
 
+    /** In place of what was painted, what stays. */
+    const settle = Effect.gen(function* () {
+      yield* draw
+      const last = treeLines(tree, yield* view).map((line) => `${line}\n`)
+      yield* terminal.display(canvas.clear() + last.join("") + ansiEscapes.cursorShow)
+    })
+
     const loop = draw.pipe(
       Effect.zipRight(Effect.timeoutOption(Deferred.await(ended), pause)),
-      Effect.repeat({ until: (it) => it._tag === "Some" }),
-      Effect.tapError((error) => Deferred.fail(closed, error))
+      Effect.repeat({ until: (it) => it._tag === "Some" })
     )
 
     return yield* Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
-        if (format === "live") yield* terminal.display(ansiEscapes.cursorHide)
-        const drawer = yield* Effect.fork(Effect.interruptible(loop))
-        const noticed = Effect.onInterrupt(Deferred.await(closed), () => Effect.sync(() => (stopping = true)))
-        const exit = yield* Effect.exit(restore(Effect.raceFirst(effect, noticed)))
+        const running = yield* Effect.fork(restore(effect))
+        if (format === "live") yield* Effect.ignore(terminal.display(ansiEscapes.cursorHide))
+        const drawer = yield* loop.pipe(
+          Effect.tapError(() => Fiber.interrupt(running)),
+          Effect.interruptible,
+          Effect.fork
+        )
+        const waited = yield* Effect.exit(restore(Fiber.await(running)))
+        stopping = Exit.isFailure(waited)
+        const exit = Exit.isFailure(waited) ? yield* Fiber.interrupt(running) : waited.value
         yield* Deferred.succeed(ended, undefined)
-        yield* Fiber.await(drawer)
+        const drawn = yield* Fiber.await(drawer)
         // The last events came with the end.
         stopping = false
-        yield* Effect.ignore(draw)
-        if (format === "live") {
-          const width = Math.max(minWidth, (yield* terminal.columns) || 80)
-          const now = yield* Clock.currentTimeMillis
-          const last = treeLines(tree, { width, colours, now }).map((line) => `${line}\n`)
-          yield* Effect.ignore(terminal.display(canvas.clear() + last.join("") + ansiEscapes.cursorShow))
-        }
+        yield* Effect.ignore(format === "live" ? settle : draw)
+        if (Exit.isFailure(drawn)) return { tree, exit: Exit.failCause(drawn.cause) }
         return { tree, exit }
       })
     )

@@ -6,11 +6,11 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { explain } from "../services/Conversation.js"
-import type { Draft, ToolOutcome } from "../services/Entry.js"
+import * as Draft from "../services/Draft.js"
+import type { ToolOutcome } from "../services/Entry.js"
 import { InvalidInput, SandboxError } from "../services/Errors.js"
 import { type ExecResult, Sandbox } from "../services/Sandbox.js"
 import type { SessionRef, ShellError, ShellOptions } from "../services/Session.js"
-import * as Usage from "../services/Usage.js"
 import type { Needs } from "./engine.js"
 import { commandText } from "./input.js"
 import { type Done, failureOf, type Operation, operation } from "./operation.js"
@@ -37,7 +37,7 @@ export const shell = <R>(
 const callId = "shell"
 
 /** The command as a request and a call of `bash`. Of the environment only the names are recorded. */
-const asked = (command: string, options: ShellOptions | undefined): ReadonlyArray<Draft> => {
+const asked = (command: string, options: ShellOptions | undefined): ReadonlyArray<Draft.Draft> => {
   const env = Object.keys(options?.env ?? {})
   const args = {
     command,
@@ -45,16 +45,9 @@ const asked = (command: string, options: ShellOptions | undefined): ReadonlyArra
     ...(env.length === 0 ? undefined : { env })
   }
   return [
-    { _tag: "User", content: [{ type: "text", text: `Run this command in the shell:\n${command}` }] },
-    {
-      _tag: "Assistant",
-      content: [{ type: "tool-call", id: callId, name: "bash", args }],
-      model: "",
-      finish: "tool-calls",
-      usage: Usage.zero,
-      usageReported: false
-    },
-    { _tag: "ToolStarted", callId, name: "bash" }
+    Draft.user([{ type: "text", text: `Run this command in the shell:\n${command}` }]),
+    Draft.assistant([{ type: "tool-call", id: callId, name: "bash", args }], "", "tool-calls", undefined),
+    Draft.toolStarted(callId, "bash")
   ]
 }
 
@@ -69,16 +62,9 @@ const run = (
     return new SandboxError({ operation: "exec", path: ref.cwd, reason: "no sandbox is configured" })
   }
   const { env, timeout } = options ?? {}
-  const settled = (outcome: ToolOutcome, result: string): Draft => {
+  const settled = (outcome: ToolOutcome, result: string): Draft.Draft => {
     const { cutFrom, text } = fit(result, engine.limits.toolResult)
-    return {
-      _tag: "ToolSettled",
-      callId,
-      name: "bash",
-      outcome,
-      result: text,
-      ...(cutFrom === undefined ? undefined : { cutFrom })
-    }
+    return Draft.toolSettled(callId, "bash", outcome, text, cutFrom)
   }
   return sandbox.value.exec({ command, cwd: options?.cwd ?? ref.cwd, env, timeout }).pipe(
     // Where this write fails, the one of the operation's end says so, and the fold knows the call's end as unknown.

@@ -6,8 +6,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Agent from "../services/Agent.js"
-import type { Draft } from "../services/Entry.js"
+import * as Draft from "../services/Draft.js"
 import { AgentNotFound, InvalidInput, type StoreError } from "../services/Errors.js"
+import type { Failure } from "../services/Event.js"
 import type { ToolSpec } from "../services/Model.js"
 import { SandboxTools } from "../services/Sandbox.js"
 import * as SessionId from "../services/SessionId.js"
@@ -60,7 +61,7 @@ const delegate = (
   options: TaskOptions<ReadonlyArray<Tool.Any>> | undefined,
   callId: string | undefined
 ): Effect.Effect<Done<TaskReply>, TaskError, unknown> => {
-  const { engine, journal, lease, ref } = running
+  const { clock, engine, journal, lease, ref } = running
   const agent = agentFor(ref.agent, options?.agent, Context.get(engine.context, SandboxTools))
   if (agent instanceof AgentNotFound) return agent
   const taskId = lease.operationId
@@ -74,17 +75,10 @@ const delegate = (
     cwd: options?.cwd ?? ref.cwd,
     parent: ref.id,
     depth: lease.depth,
-    createdAt: engine.clock.unsafeCurrentTimeMillis()
+    createdAt: clock.unsafeCurrentTimeMillis()
   }
   const child = new SessionRef(row, agent, ref.context)
-  const link: Draft = {
-    _tag: "TaskLink",
-    taskId,
-    child: row.id,
-    agent: agent.name,
-    description: options?.description ?? firstLine(input),
-    ...(callId === undefined ? undefined : { callId })
-  }
+  const link = Draft.taskLink(taskId, row.id, agent.name, options?.description ?? firstLine(input), callId)
   return Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(engine.history.append(journal, running.id, [link], [row]), () =>
       Effect.flatMap(
@@ -105,17 +99,16 @@ const settle = (
   const { journal } = running
   const usage = child.journal?.usage().total ?? Usage.zero
   journal.tasks = Usage.add(journal.tasks, usage)
-  const end = { _tag: "TaskSettled" as const, taskId, child: child.id, usage }
-  const record = (outcome: Draft): Effect.Effect<void, StoreError> => running.append([outcome])
+  const end = (outcome: "completed" | "failed" | "interrupted", error?: Failure): Effect.Effect<void, StoreError> =>
+    running.append([Draft.taskSettled(taskId, child.id, outcome, error, usage)])
   if (Exit.isFailure(exit)) {
-    const outcome: Draft = Cause.isInterrupted(exit.cause)
-      ? { ...end, outcome: "interrupted" }
-      : { ...end, outcome: "failed", error: failureOf(exit.cause) }
-    return Effect.zipRight(record(outcome), Effect.failCause(exit.cause))
+    const { cause } = exit
+    const record = Cause.isInterrupted(cause) ? end("interrupted") : end("failed", failureOf(cause))
+    return Effect.zipRight(record, Effect.failCause(cause))
   }
   const reply = exit.value
   const value = { ...reply, text: reply.text === "" ? noText : reply.text, taskId, session: child.id }
-  return Effect.as(record({ ...end, outcome: "completed" }), { value, drafts: [] })
+  return Effect.as(end("completed"), { value, drafts: [] })
 }
 
 const promptOptions = (
@@ -164,7 +157,9 @@ const firstLine = (input: PromptInput): string => {
 /** The task tool as an agent's model is told of it, if the agent has anybody to delegate to. */
 export const taskSpec = (agent: Agent.Any): ToolSpec | undefined => {
   if (agent.subagents.length === 0 && agent.delegate === "off") return undefined
-  const named = agent.subagents.map(({ description, name }) => `- ${name}${description === "" ? "" : `: ${description}`}`)
+  const named = agent.subagents.map(
+    ({ description, name }) => `- ${name}${description === "" ? "" : `: ${description}`}`
+  )
   const lines = [
     "Delegates a piece of work to an agent that works on its own and answers once. It sees nothing of this conversation: say in the prompt all that it needs. Several calls in one turn run at the same time.",
     ...(agent.delegate === "off" ? [] : ["Without `agent` it goes to a general agent that has the sandbox's tools."]),

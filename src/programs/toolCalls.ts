@@ -12,7 +12,8 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberRefs from "effect/FiberRefs"
 import * as Runtime from "effect/Runtime"
 import { explain } from "../services/Conversation.js"
-import type { Draft, ToolCallPart, ToolOutcome } from "../services/Entry.js"
+import * as Draft from "../services/Draft.js"
+import type { ToolCallPart, ToolOutcome } from "../services/Entry.js"
 import type { StoreError } from "../services/Errors.js"
 import type { LimitValues } from "../services/Limits.js"
 import { currentMark, type Delegation } from "../services/SessionLock.js"
@@ -101,7 +102,7 @@ class Calls<R> {
         this.next++ < this.limits.toolCalls ? this.dispatch(call) : tooMany(this.limits.toolCalls)
       if (dispatched._tag === "Handled") {
         ready.push({ call, handled: dispatched })
-        drafts.push({ _tag: "ToolStarted", callId: call.id, name: call.name })
+        drafts.push(Draft.toolStarted(call.id, call.name))
       } else drafts.push(this.settled(call, "failure", dispatched.text))
     }
     if (drafts.length === 0) return this.wait()
@@ -116,12 +117,12 @@ class Calls<R> {
   }
 
   private start({ call, handled }: Ready<R>): void {
-    const { engine, id, lease, ref } = this.operation
+    const { clock, engine, id, lease, ref } = this.operation
     const delegation = engine.lock.open(lease)
     const updateRefs = (refs: FiberRefs.FiberRefs, fiberId: Parameters<typeof FiberRefs.updateAs>[1]["fiberId"]) =>
       FiberRefs.updateAs(refs, { fiberId, fiberRef: currentMark, value: { lease, delegation } })
     const context = new CallContext(call.id, ref.id, id, ref.cwd, this.runtime, updateRefs)
-    const deadline = engine.clock.unsafeCurrentTimeMillis() + (handled.deadline ?? this.limits.toolDeadline)
+    const deadline = clock.unsafeCurrentTimeMillis() + (handled.deadline ?? this.limits.toolDeadline)
     const running: Running = { call, context, delegation, deadline, fiber: undefined, abandonedAt: undefined }
     this.running.add(running)
     const handler = Effect.ensuring(
@@ -162,12 +163,12 @@ class Calls<R> {
   }
 
   /** Entries for handlers that have ended, and for those past their deadline, which are left behind. */
-  private recordEnded(): Array<Draft> {
-    const drafts: Array<Draft> = []
+  private recordEnded(): Array<Draft.Draft> {
+    const drafts: Array<Draft.Draft> = []
     for (const [{ call }, exit] of this.ended) drafts.push(this.settledBy(call, exit))
     this.ended = []
     if (this.running.size === 0) return drafts
-    const now = this.operation.engine.clock.unsafeCurrentTimeMillis()
+    const now = this.operation.clock.unsafeCurrentTimeMillis()
     for (const running of this.running) {
       if (running.deadline > now) continue
       this.abandon(running)
@@ -178,7 +179,7 @@ class Calls<R> {
 
   /** Ends a call's right of entry and stops waiting for its handler, which is interrupted all the same. */
   private abandon(running: Running): void {
-    running.abandonedAt = this.operation.engine.clock.unsafeCurrentTimeMillis()
+    running.abandonedAt = this.operation.clock.unsafeCurrentTimeMillis()
     this.running.delete(running)
     running.context.abort()
     running.fiber?.unsafeInterruptAsFork(this.fiber.id())
@@ -193,14 +194,14 @@ class Calls<R> {
         running.context.abort()
         running.fiber?.unsafeInterruptAsFork(this.fiber.id())
       }
-      return this.drain(this.operation.engine.clock.unsafeCurrentTimeMillis() + this.limits.toolGrace)
+      return this.drain(this.operation.clock.unsafeCurrentTimeMillis() + this.limits.toolGrace)
     })
   }
 
   private drain(end: number): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (this.running.size === 0) return Effect.void
-      if (this.operation.engine.clock.unsafeCurrentTimeMillis() >= end) {
+      if (this.operation.clock.unsafeCurrentTimeMillis() >= end) {
         for (const running of [...this.running]) {
           this.abandon(running)
           this.ended.push([running, Exit.interrupt(this.fiber.id())])
@@ -221,14 +222,11 @@ class Calls<R> {
     return Effect.flatMap(this.stop(), () => {
       const drafts = this.recordEnded()
       for (const call of this.calls.slice(this.next)) drafts.push(this.settled(call, "not-run", explain("not-run")))
-      return Effect.zipRight(
-        drafts.length === 0 ? Effect.void : this.operation.append(drafts),
-        Effect.failCause(cause)
-      )
+      return Effect.zipRight(drafts.length === 0 ? Effect.void : this.operation.append(drafts), Effect.failCause(cause))
     })
   }
 
-  private settledBy(call: ToolCallPart, exit: Exit.Exit<unknown, ToolProblem>): Draft {
+  private settledBy(call: ToolCallPart, exit: Exit.Exit<unknown, ToolProblem>): Draft.Draft {
     if (Exit.isSuccess(exit)) {
       const result = textOf(exit.value)
       return "text" in result
@@ -244,23 +242,16 @@ class Calls<R> {
     )
   }
 
-  private settled(call: ToolCallPart, outcome: ToolOutcome, text: string): Draft {
+  private settled(call: ToolCallPart, outcome: ToolOutcome, text: string): Draft.Draft {
     this.unsettled--
     const { cutFrom, text: result } = fit(text, this.limits.toolResult)
-    return {
-      _tag: "ToolSettled",
-      callId: call.id,
-      name: call.name,
-      outcome,
-      result,
-      ...(cutFrom === undefined ? undefined : { cutFrom })
-    }
+    return Draft.toolSettled(call.id, call.name, outcome, result, cutFrom)
   }
 
   /** Tells that a handler that was given up has ended, unless it did what interruption asks for. */
   private noteLate(call: ToolCallPart, abandonedAt: number, exit: Exit.Exit<unknown, unknown>): void {
-    const { engine, id, ref } = this.operation
-    const at = engine.clock.unsafeCurrentTimeMillis()
+    const { clock, engine, id, ref } = this.operation
+    const at = clock.unsafeCurrentTimeMillis()
     if (Exit.isInterrupted(exit) && at < abandonedAt + this.limits.toolGrace) return
     engine.events.publish({ _tag: "ToolLate", session: ref.id, at, operationId: id, callId: call.id, name: call.name })
   }

@@ -48,7 +48,8 @@ export const toolset = (
   const cache = mayDelegate ? delegating : working
   if (extra === undefined || extra.length === 0) {
     let known = cache.get(agent)
-    if (known === undefined) cache.set(agent, (known = build(agent.tools, mayDelegate ? taskTool.spec(agent) : undefined)))
+    if (known === undefined)
+      cache.set(agent, (known = build(agent.tools, mayDelegate ? taskTool.spec(agent) : undefined)))
     return known
   }
   return build([...agent.tools, ...extra], mayDelegate ? taskTool.spec(agent) : undefined)

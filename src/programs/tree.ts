@@ -138,7 +138,8 @@ export const step = (before: Tree, event: Event): Tree => {
       const agent = event.agent === "general" ? "" : `${oneLine(event.agent)}: `
       const label = agent + oneLine(event.description)
       const id = known ?? `task ${event.taskId}`
-      const next = known === undefined ? start(tree, ownerOf(tree, event), { id, kind: "task", label, startedAt: event.at }) : tree
+      const next =
+        known === undefined ? start(tree, ownerOf(tree, event), { id, kind: "task", label, startedAt: event.at }) : tree
       const shown = node(next, id)
       if (shown === undefined) return tree
       const tasks = next.counts.tasks + 1
@@ -197,7 +198,17 @@ const start = (
   const owner = parent === undefined ? undefined : node(tree, parent)
   const status = from.status ?? "running"
   const endedAt = status === "running" ? undefined : from.startedAt
-  const added: Node = { ...from, status, endedAt, note: "", usage: undefined, text: "", task: undefined, parent: owner?.id, children: [] }
+  const added: Node = {
+    ...from,
+    status,
+    endedAt,
+    note: "",
+    usage: undefined,
+    text: "",
+    task: undefined,
+    parent: owner?.id,
+    children: []
+  }
   const linked =
     owner === undefined
       ? { ...tree, roots: [...tree.roots, added.id] }
@@ -258,7 +269,11 @@ export const clean = (text: string): string =>
 
 /** The text as one line. */
 export const oneLine = (text: string): string =>
-  clean(text.slice(0, 4 * maxLabel)).replace(/\s+/g, " ").trim().slice(0, maxLabel).toWellFormed()
+  clean(text.slice(0, 4 * maxLabel))
+    .replace(/\s+/g, " ")
+    .trim()
+    .slice(0, maxLabel)
+    .toWellFormed()
 
 const callLabel = (name: string, args: unknown): string => {
   const given = (typeof args === "object" && args !== null ? args : {}) as Record<string, unknown>

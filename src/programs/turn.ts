@@ -2,7 +2,8 @@
  * One model round-trip: the request is the fold of history, the reply becomes one entry.
  */
 import * as Effect from "effect/Effect"
-import type { AssistantPart, Draft, ToolCallPart } from "../services/Entry.js"
+import * as Draft from "../services/Draft.js"
+import type { AssistantPart, ToolCallPart } from "../services/Entry.js"
 import type { ModelError } from "../services/Errors.js"
 import * as Json from "../services/Json.js"
 import type { ModelEvent, ModelFinish, ModelRequest } from "../services/Model.js"
@@ -12,13 +13,11 @@ import type { Operation } from "./operation.js"
 /** What a reply asks for. */
 export type TurnOutcome =
   /** The model is done. */
-  | { readonly _tag: "Final"; readonly assistant: AssistantDraft; readonly text: string }
+  | { readonly _tag: "Final"; readonly assistant: Draft.Assistant; readonly text: string }
   /** The model wants these calls run. */
-  | { readonly _tag: "Calls"; readonly assistant: AssistantDraft; readonly calls: ReadonlyArray<ToolCallPart> }
+  | { readonly _tag: "Calls"; readonly assistant: Draft.Assistant; readonly calls: ReadonlyArray<ToolCallPart> }
   /** The model wants to be asked again as things stand. */
-  | { readonly _tag: "Pause"; readonly assistant: AssistantDraft }
-
-export type AssistantDraft = Extract<Draft, { readonly _tag: "Assistant" }>
+  | { readonly _tag: "Pause"; readonly assistant: Draft.Assistant }
 
 /** Sends the request and gathers the reply. Writes nothing; deltas go to those who listen as they arrive. */
 export const turn = (
@@ -80,16 +79,9 @@ class Reply {
     this.closeText()
     this.closeReasoning()
     this.operation.partial = ""
-    const usage = finish.usage ?? Usage.zero
-    this.operation.journal.turns = Usage.add(this.operation.journal.turns, usage)
-    const assistant: AssistantDraft = {
-      _tag: "Assistant",
-      content: this.parts,
-      model,
-      finish: finish.reason,
-      usage,
-      usageReported: finish.usage !== undefined
-    }
+    const { journal } = this.operation
+    if (finish.usage !== undefined) journal.turns = Usage.add(journal.turns, finish.usage)
+    const assistant = Draft.assistant(this.parts, model, finish.reason, finish.usage)
     const calls = this.parts.filter((part) => part.type === "tool-call")
     if (calls.length > 0) return { _tag: "Calls", assistant, calls }
     if (finish.reason === "pause") return { _tag: "Pause", assistant }
@@ -115,8 +107,8 @@ class Reply {
 
   private publish(_tag: "TextDelta" | "ReasoningDelta", text: string): void {
     if (!this.heard) return
-    const { engine, id, ref } = this.operation
-    engine.events.publish({ _tag, session: ref.id, at: engine.clock.unsafeCurrentTimeMillis(), operationId: id, text })
+    const { clock, engine, id, ref } = this.operation
+    engine.events.publish({ _tag, session: ref.id, at: clock.unsafeCurrentTimeMillis(), operationId: id, text })
   }
 }
 

@@ -164,8 +164,3 @@ export type AssistantPart = typeof AssistantPart.Type
 export type ToolCallPart = typeof ToolCallPart.Type
 export type FinishReason = typeof FinishReason.Type
 export type ToolOutcome = typeof ToolOutcome.Type
-
-type WithoutPlace<E> = E extends unknown ? Omit<E, "id" | "parentId" | "at" | "operationId"> : never
-
-/** An entry before the history gives it its place. */
-export type Draft = WithoutPlace<Entry>

@@ -4,7 +4,8 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import { Conversation } from "./Conversation.js"
-import type { Draft, Entry } from "./Entry.js"
+import type { Draft } from "./Draft.js"
+import type { Entry } from "./Entry.js"
 import type { SessionNotFound, SessionStoreError, StoreError } from "./Errors.js"
 import type { LimitValues } from "./Limits.js"
 import type { Thinking } from "./Model.js"
@@ -16,6 +17,18 @@ export interface Call {
   readonly model: string
   readonly thinking: Thinking | undefined
   readonly limits: LimitValues
+}
+
+/** What one call wants written. */
+export interface Write {
+  readonly operationId: string
+  readonly drafts: ReadonlyArray<Draft>
+  readonly children: ReadonlyArray<SessionRow>
+}
+
+/** A write that waits for the one that is being stored. */
+export interface WaitingWrite extends Write {
+  readonly resume: (effect: Effect.Effect<void, StoreError>) => void
 }
 
 /**
@@ -34,6 +47,8 @@ export class Journal {
   tasks = Usage.zero
   /** The call that runs, which its tasks inherit. */
   call: Call | undefined
+  /** The writes that wait for the one that is being stored; `undefined` while none is. */
+  waiting: Array<WaitingWrite> | undefined
 
   constructor(row: SessionRow) {
     this.row = row
@@ -78,8 +93,8 @@ export class History extends Context.Tag("baton/History")<
     /**
      * Gives the drafts their places, stores them in one write, folds them and publishes their events, in that order.
      * Writes to one session are stored in the order of the calls; those that come while one is being stored go
-     * together in the next. `children` are created in the same transaction. Cannot be interrupted: the entries are
-     * stored when it ends, or it fails.
+     * together in the next. `children` are created in the same transaction. The drafts are handed over. Cannot be
+     * interrupted: the entries are stored when it ends, or it fails.
      */
     readonly append: (
       journal: Journal,

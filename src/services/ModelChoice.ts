@@ -36,7 +36,7 @@ export const choose = (asked: string | undefined): Effect.Effect<ModelChoice, Mo
     if (asked !== undefined) return named(asked, env)
     if (Option.isSome(env.anthropic.key)) return named(defaultModels.anthropic, env, "because ANTHROPIC_API_KEY is set")
     if (Option.isSome(env.openai.key)) return named(defaultModels.openai, env, "because OPENAI_API_KEY is set")
-    return Effect.succeed(scripted("embedded; ANTHROPIC_API_KEY or OPENAI_API_KEY brings a real one"))
+    return Effect.succeed(scripted("embedded; no API key is set"))
   })
 
 const scripted = (reason: string): ModelChoice => ({ _tag: "Scripted", model: "scripted", reason })
@@ -67,7 +67,10 @@ const named = (
 }
 
 const key = (name: string) =>
-  Config.map(Config.option(Config.redacted(name)), Option.filter((it) => Redacted.value(it).trim() !== ""))
+  Config.map(
+    Config.option(Config.redacted(name)),
+    Option.filter((it) => Redacted.value(it).trim() !== "")
+  )
 
 /** A variable that is empty counts as unset. */
 const url = (name: string) =>

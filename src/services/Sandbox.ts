@@ -47,12 +47,12 @@ export interface ExecResult {
 export class Sandbox extends Context.Tag("baton/Sandbox")<
   Sandbox,
   {
-    /** The root, as a person would name it. */
+    /** The absolute path of the root, as a person would name it. */
     readonly root: string
-    /** Reads at most `limit` bytes from `offset`. Only regular files are read. */
+    /** Reads `limit` bytes from `offset`, fewer only at the end of the file. Only regular files are read. */
     readonly read: (
       path: string,
-      options?: { readonly cwd?: string | undefined; readonly offset?: number; readonly limit?: number }
+      options?: { readonly cwd?: string | undefined; readonly offset?: number | undefined; readonly limit?: number | undefined }
     ) => Effect.Effect<Uint8Array, SandboxError>
     /** What stands at a path, links followed inside the root. */
     readonly stat: (path: string, cwd?: string) => Effect.Effect<FileStat, SandboxError>

@@ -55,10 +55,7 @@ export interface Scene {
 export type Script = ReadonlyArray<Scene>
 
 /** A scene for prompts that hold a text or match an expression, or for views of which something holds. */
-export const on = (
-  what: string | RegExp | ((view: View) => boolean),
-  ...turns: ReadonlyArray<Reply>
-): Scene => ({
+export const on = (what: string | RegExp | ((view: View) => boolean), ...turns: ReadonlyArray<Reply>): Scene => ({
   matches:
     typeof what === "function"
       ? what

@@ -159,9 +159,7 @@ export class Sessions extends Context.Tag("baton/Sessions")<
   Sessions,
   {
     /** Gets the session or creates it. What the agent's tools need is taken from where this is run. */
-    readonly open: <R>(
-      options: OpenOptions<R>
-    ) => Effect.Effect<Session, InvalidSessionId | SessionStoreError, R>
+    readonly open: <R>(options: OpenOptions<R>) => Effect.Effect<Session, InvalidSessionId | SessionStoreError, R>
     /** Gets a session that exists; a child session too. */
     readonly get: <R>(
       options: OpenOptions<R>

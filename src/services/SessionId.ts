@@ -28,7 +28,7 @@ const reasonAgainst = (id: string): string | undefined => {
   return undefined
 }
 
-/** C0, DEL and C1, line and paragraph separators, and the characters that turn the direction of text. */
-const controls = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
+/** Control characters, line and paragraph separators, and the characters that turn the direction of text. */
+const controls = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u
 
 const shown = (id: string): string => (id.length > maxLength ? `${id.slice(0, 64).toWellFormed()}…` : id.toWellFormed())

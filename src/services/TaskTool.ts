@@ -17,6 +17,10 @@ export class TaskTool extends Context.Tag("baton/TaskTool")<
      * Runs a task for a tool call of the session and gives the text for the model. Runs in the call's delegation;
      * interrupting it interrupts the child and waits for its end.
      */
-    readonly handle: (ref: SessionRef<unknown>, args: unknown, call: ToolCall) => Effect.Effect<string, ToolProblem, unknown>
+    readonly handle: (
+      ref: SessionRef<unknown>,
+      args: unknown,
+      call: ToolCall
+    ) => Effect.Effect<string, ToolProblem, unknown>
   }
 >() {}

@@ -82,7 +82,10 @@ const refused = Effect.ignore(lock.hold(prompt("held"), () => Effect.void))
 
 const operations = async (): Promise<void> => {
   const n = 2_000
-  const run = <E>(operation: Effect.Effect<unknown, E>) => () => Effect.runPromise(loop(n, operation))
+  const run =
+    <E>(operation: Effect.Effect<unknown, E>) =>
+    () =>
+      Effect.runPromise(loop(n, operation))
   const variants = {
     bare: run(bare),
     forked: run(forked),
@@ -137,22 +140,25 @@ const waiters = (n: number, wanted: Effect.Effect<void, unknown>, held: typeof h
 }
 
 /** Runs `body` while holding and awaits what it forked after that; milliseconds from `start` to the last one's end. */
-const measured = (
-  holding: (body: Effect.Effect<Array<Fiber.Fiber<void, unknown>>>) => Effect.Effect<Array<Fiber.Fiber<void, unknown>>, unknown>
-) =>
-(body: (start: () => void) => Effect.Effect<Array<Fiber.Fiber<void, unknown>>>): Effect.Effect<number, unknown> =>
-  Effect.suspend(() => {
-    let begun = 0
-    const start = () => {
-      begun = performance.now()
-    }
-    return Effect.flatMap(holding(body(start)), (fibers) =>
-      Effect.map(
-        Effect.forEach(fibers, (fiber) => fiber.await, { discard: true }),
-        () => performance.now() - begun
+const measured =
+  (
+    holding: (
+      body: Effect.Effect<Array<Fiber.Fiber<void, unknown>>>
+    ) => Effect.Effect<Array<Fiber.Fiber<void, unknown>>, unknown>
+  ) =>
+  (body: (start: () => void) => Effect.Effect<Array<Fiber.Fiber<void, unknown>>>): Effect.Effect<number, unknown> =>
+    Effect.suspend(() => {
+      let begun = 0
+      const start = () => {
+        begun = performance.now()
+      }
+      return Effect.flatMap(holding(body(start)), (fibers) =>
+        Effect.map(
+          Effect.forEach(fibers, (fiber) => fiber.await, { discard: true }),
+          () => performance.now() - begun
+        )
       )
-    )
-  })
+    })
 
 const heldByLock = measured((body) => Effect.scoped(Effect.zipRight(lock.acquire(prompt("line")), body)))
 const heldBySemaphore = measured((body) => semaphore.withPermits(1)(body))

@@ -37,10 +37,7 @@ const write = (of: SessionStore.SessionRow, expectedSeq: number, ...texts: Reado
   children: []
 })
 
-export const contract = (
-  name: string,
-  layer: () => Layer.Layer<SessionStore.SessionStore, unknown>
-): void => {
+export const contract = (name: string, layer: () => Layer.Layer<SessionStore.SessionStore, unknown>): void => {
   const test = (what: string, run: Effect.Effect<unknown, unknown, SessionStore.SessionStore>) =>
     it.effect(what, () => Effect.provide(run, layer()))
 

@@ -19,6 +19,7 @@ const host = (lock: Lock, what: `${"prompt" | "task"} ${string}`, id: string, in
     const fiber = yield* Effect.fork(inside === undefined ? operation : inside.tool(operation))
     const lease = yield* Deferred.await(started)
     const made: Host = {
+      lease,
       tool: lock.delegate(lease),
       end: Effect.zipRight(Deferred.succeed(gate, undefined), Effect.asVoid(Fiber.await(fiber)))
     }
@@ -26,6 +27,7 @@ const host = (lock: Lock, what: `${"prompt" | "task"} ${string}`, id: string, in
   })
 
 interface Host {
+  readonly lease: Lease
   readonly tool: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
   readonly end: Effect.Effect<void>
 }
@@ -247,13 +249,10 @@ describe("L9", () => {
       const lock = lockOf()
       const a = yield* host(lock, "prompt A", "a")
       const c = yield* host(lock, "prompt C", "c")
-      // b was called by a and is left behind; its tool waits for c when a ends.
-      const b = yield* a.tool(
-        Effect.zipLeft(
-          Effect.forkDaemon(
-            call(lock, "task B", "b", "reject", (b) => lock.delegate(b)(call(lock, "prompt C", "bc", "wait")))
-          ),
-          settle
+      // b runs under a and is left behind; its tool waits for c when a ends.
+      const b = yield* waiting(
+        lock.hold({ session: "B", kind: "task", operationId: "b", under: a.lease }, (b) =>
+          lock.delegate(b)(call(lock, "prompt C", "bc", "wait"))
         )
       )
       yield* a.end

@@ -390,6 +390,33 @@ describe("L5", () => {
       })
   )
 
+  it.effect("L5 the mark does not leak: a waiter at the gate of an operation that ends is not let in under it", () =>
+    Effect.gen(function* () {
+      const lock = lockOf({ taskWidth: 1 })
+      const daemons = yield* call(lock, "prompt A", "p", "reject", (lease) => {
+        const mark = { lease, delegation: lock.open(lease) }
+        const task = (id: string, onBusy: OnBusy) =>
+          Effect.zipLeft(
+            Effect.locally(
+              Effect.forkDaemon(answered(call(lock, "task A", id, onBusy, () => Effect.never))),
+              currentMark,
+              mark
+            ),
+            settle
+          )
+        return Effect.all([task("slot", "reject"), task("t1", "reject"), task("t2", "wait")])
+      })
+      // The place of the first came free as the operation ended. The others asked again while it was still ending, which
+      // is still their own lineage: what it awaits might be waiting for them.
+      assert.deepStrictEqual(yield* Effect.forEach(daemons, Fiber.join), [
+        "interrupted",
+        "SessionBusy",
+        "SessionDeadlock"
+      ])
+      assert.strictEqual(lock.size(), 0)
+    })
+  )
+
   it.effect("L5 the mark does not leak: nor through an operation on another session that outlives the tool call", () =>
     Effect.gen(function* () {
       const lock = lockOf()
@@ -422,16 +449,14 @@ describe("L5", () => {
       const asking = yield* inTool(lock, () =>
         Effect.gen(function* () {
           // b has ended when the operation on C, which it left behind, asks for A.
-          const fiber = yield* call(lock, "task B", "b", "reject", (b) =>
-            lock.delegate(b)(
-              Effect.zipLeft(
-                Effect.forkDaemon(
-                  call(lock, "task C", "c", "reject", (c) =>
-                    lock.delegate(c)(Effect.zipRight(Deferred.await(go), answered(call(lock, "task A", "late"))))
-                  )
-                ),
-                settle
-              )
+          const fiber = yield* call(lock, "task B", "b", "reject", () =>
+            Effect.zipLeft(
+              Effect.forkDaemon(
+                call(lock, "task C", "c", "reject", (c) =>
+                  lock.delegate(c)(Effect.zipRight(Deferred.await(go), answered(call(lock, "task A", "late"))))
+                )
+              ),
+              settle
             )
           )
           yield* Deferred.succeed(go, undefined)

@@ -7,14 +7,16 @@ import { Errors, SessionStore } from "effect-baton"
 import { row } from "../contracts/SessionStore.js"
 import * as EventsLayer from "../../src/layers/Events.js"
 import * as HistoryLayer from "../../src/layers/History.js"
-import type { Draft } from "../../src/services/Entry.js"
+import * as Draft from "../../src/services/Draft.js"
 import { Events } from "../../src/services/Events.js"
 import { History } from "../../src/services/History.js"
 
-const user = (text: string): Draft => ({ _tag: "User", content: [{ type: "text", text }] })
+const user = (text: string) => Draft.user([{ type: "text", text }])
 
-const texts = Effect.map(Effect.flatMap(History, (history) => history.read("s")), (entries) =>
-  entries.map((entry) => (entry._tag === "User" && entry.content[0]?.type === "text" ? entry.content[0].text : ""))
+const texts = Effect.map(
+  Effect.flatMap(History, (history) => history.read("s")),
+  (entries) =>
+    entries.map((entry) => (entry._tag === "User" && entry.content[0]?.type === "text" ? entry.content[0].text : ""))
 )
 
 /** A memory store whose first write waits at a gate; counts its writes. */

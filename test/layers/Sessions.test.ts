@@ -12,10 +12,7 @@ describe("Sessions", () => {
     run(
       Effect.gen(function* () {
         const sessions = yield* Sessions.Sessions
-        assert.strictEqual(
-          (yield* Effect.flip(sessions.get({ id: "s", agent }))).message,
-          'There is no session "s".'
-        )
+        assert.strictEqual((yield* Effect.flip(sessions.get({ id: "s", agent }))).message, 'There is no session "s".')
         yield* sessions.create({ id: "s", agent, cwd: "sub" })
         assert.strictEqual(
           (yield* Effect.flip(sessions.create({ id: "s", agent }))).message,
@@ -40,8 +37,7 @@ describe("Sessions", () => {
         const sessions = yield* Sessions.Sessions
         yield* Effect.forEach(
           Array.from({ length: 100 }, (_, i) => i),
-          (i) =>
-            Effect.flatMap(sessions.open({ id: "s", agent }), (it) => it.prompt(`${i}`, { onBusy: "wait" })),
+          (i) => Effect.flatMap(sessions.open({ id: "s", agent }), (it) => it.prompt(`${i}`, { onBusy: "wait" })),
           { concurrency: "unbounded" }
         )
         assert.strictEqual((yield* sessions.list()).length, 1)

@@ -252,7 +252,8 @@ export const mutants = [
     name: "depth refused only after the table was touched",
     file: lock,
     find: "      return new TaskDepthExceeded(",
-    replace: "      if (!table.has(lease.session)) table.set(lease.session, new Gate(lease.session, undefined, 1))\n      return new TaskDepthExceeded("
+    replace:
+      "      if (!table.has(lease.session)) table.set(lease.session, new Gate(lease.session, undefined, 1))\n      return new TaskDepthExceeded("
   },
   {
     name: "interrupt does not go ahead of the line",
@@ -306,14 +307,15 @@ export const mutants = [
   {
     name: "timer is not stopped by the grant",
     file: lock,
-    find: "Effect.fork(Effect.interruptible(expire)),\n      () => waiting,\n      Fiber.interrupt",
-    replace: "Effect.fork(Effect.interruptible(expire)),\n      () => waiting,\n      Fiber.await"
+    find: "() => waiting, Fiber.interrupt)",
+    replace: "() => waiting, Fiber.await)"
   },
   {
     name: "timer fails the place and leaves it in the line",
     file: lock,
     find: "if (holder !== undefined) dismiss(waiter, busy(request, holder))",
-    replace: "if (holder !== undefined) {\n          waiter.outcome = busy(request, holder)\n          waiter.wake?.()\n        }"
+    replace:
+      "if (holder !== undefined) {\n          waiter.outcome = busy(request, holder)\n          waiter.wake?.()\n        }"
   },
   {
     name: "cap off by one",

@@ -15,7 +15,11 @@ const cache = join(root, ".cache/mutants")
 const width = 2
 /** How long the tests of one copy may take, in milliseconds; a fault that makes them hang is caught as well. */
 const bound = 120_000
-const env = { ...process.env, BATON_LAW_RUNS: process.env.BATON_LAW_RUNS ?? "300", BATON_LAW_SEED: process.env.BATON_LAW_SEED ?? "1" }
+const env = {
+  ...process.env,
+  BATON_LAW_RUNS: process.env.BATON_LAW_RUNS ?? "300",
+  BATON_LAW_SEED: process.env.BATON_LAW_SEED ?? "1"
+}
 
 const copyTree = (name) => {
   const dir = join(cache, name)
@@ -35,14 +39,24 @@ const patch = (dir, { file, find, name, replace }) => {
   const source = readFileSync(path, "utf8")
   const times = source.split(find).length - 1
   if (times !== 1) throw new Error(`"${name}" applies ${times} times to ${file}; it must apply once`)
-  writeFileSync(path, source.replace(find, () => replace))
+  writeFileSync(
+    path,
+    source.replace(find, () => replace)
+  )
 }
 
 /** Runs the law tests of a copy; gives the first failure, or `undefined` where all of them pass. */
 const test = (dir) =>
   new Promise((resolve, reject) => {
     const report = join(dir, "report.json")
-    const args = ["run", "test/laws", "--bail=1", "--testTimeout=5000", "--hookTimeout=1000", "--typecheck.enabled=false"]
+    const args = [
+      "run",
+      "test/laws",
+      "--bail=1",
+      "--testTimeout=5000",
+      "--hookTimeout=1000",
+      "--typecheck.enabled=false"
+    ]
     args.push("--minWorkers=1", "--maxWorkers=1", "--reporter=json", `--outputFile=${report}`)
     const child = spawn(process.execPath, [join(root, "node_modules/vitest/vitest.mjs"), ...args], {
       cwd: dir,
@@ -64,7 +78,9 @@ const test = (dir) =>
       if (late) return resolve(`no end within ${bound / 1000} s`)
       try {
         const { testResults } = JSON.parse(readFileSync(report, "utf8"))
-        const failed = testResults.flatMap((suite) => suite.assertionResults).find((result) => result.status === "failed")
+        const failed = testResults
+          .flatMap((suite) => suite.assertionResults)
+          .find((result) => result.status === "failed")
         if (failed !== undefined) return resolve(failed.title)
       } catch {
         // There is no report where the run broke down; what it printed says why.

@@ -19,7 +19,11 @@ const reached = (gate: Deferred.Deferred<void>) => Deferred.await(gate)
 describe("a task under its own prompt", () => {
   it.scoped("(a) the model calls task: the child runs, its answer is used, the parent has one operation", () => {
     const script: Script.Script = [
-      Script.on("delegate", Script.calls(Script.task("add up", { agent: "worker" })), (view) => `got ${view.results[0]?.text}`),
+      Script.on(
+        "delegate",
+        Script.calls(Script.task("add up", { agent: "worker" })),
+        (view) => `got ${view.results[0]?.text}`
+      ),
       Script.on("add up", "42")
     ]
     return Effect.gen(function* () {
@@ -178,8 +182,7 @@ describe("a task under its own prompt", () => {
     Effect.gen(function* () {
       const gates = yield* Effect.all([Deferred.make<void>(), Deferred.make<void>(), Deferred.make<void>()])
       const begun = yield* Effect.all([Deferred.make<void>(), Deferred.make<void>(), Deferred.make<void>()])
-      const child = (i: 0 | 1 | 2) =>
-        Effect.zipRight(Deferred.succeed(begun[i], undefined), Deferred.await(gates[i]))
+      const child = (i: 0 | 1 | 2) => Effect.zipRight(Deferred.succeed(begun[i], undefined), Deferred.await(gates[i]))
       const script: Script.Script = [
         Script.on(
           "fan out",
@@ -239,10 +242,10 @@ describe("a task under its own prompt", () => {
       )
       const below = (id: string): Effect.Effect<ReadonlyArray<number>, Errors.SessionStoreError> =>
         Effect.flatMap(sessions.list(id), (rows) =>
-          Effect.map(Effect.forEach(rows, (row) => below(row.id)), (depths) => [
-            ...rows.map((row) => row.depth),
-            ...depths.flat()
-          ])
+          Effect.map(
+            Effect.forEach(rows, (row) => below(row.id)),
+            (depths) => [...rows.map((row) => row.depth), ...depths.flat()]
+          )
         )
       assert.deepStrictEqual(yield* below("default"), [1, 2, 3, 4])
     }).pipe(Effect.provide(engine(script)))
@@ -256,7 +259,9 @@ describe("a task under its own prompt", () => {
         description: "Never ends",
         run: (_, call) =>
           Effect.zipRight(Deferred.succeed(bottom, undefined), Effect.never).pipe(
-            Effect.onInterrupt(() => Effect.sync(() => ends.push(call.session.split(":").length > 3 ? "bottom" : "top")))
+            Effect.onInterrupt(() =>
+              Effect.sync(() => ends.push(call.session.split(":").length > 3 ? "bottom" : "top"))
+            )
           )
       })
       const low = Agent.make("low", { tools: [hang], delegate: "off" })
@@ -313,7 +318,10 @@ describe("races on one session", () => {
         const answers = yield* Effect.forEach(fibers, Fiber.join)
         assert.strictEqual(answers.filter((answer) => answer._tag === "Right").length, 1)
         const refused = answers.flatMap((answer) => (answer._tag === "Left" ? [answer.left.message] : []))
-        assert.deepStrictEqual(refused, Array.from({ length: 99 }, () => busyMessage))
+        assert.deepStrictEqual(
+          refused,
+          Array.from({ length: 99 }, () => busyMessage)
+        )
       }).pipe(Effect.provide(engine([Script.on("race", { before: Deferred.await(gate), text: "won" })])))
     })
   )
@@ -373,9 +381,7 @@ describe("races on one session", () => {
         kind: "prompt",
         operationId: next?._tag === "OperationStarted" ? next.operationId : ""
       })
-    }).pipe(
-      Effect.provide(engine([Script.on("for ever", { before: Effect.never }), Script.on("instead", "here")]))
-    )
+    }).pipe(Effect.provide(engine([Script.on("for ever", { before: Effect.never }), Script.on("instead", "here")])))
   )
 
   it.scoped("L11 an observer that starts the next prompt on Idle succeeds", () =>

@@ -123,7 +123,10 @@ describe("what a model is told of a call", () => {
 
   it.effect("calls over the limit of a turn get an error result and the operation goes on", () =>
     Effect.gen(function* () {
-      const told = yield* results([echo], ...Array.from({ length: 200 }, (_, i) => Script.call("echo", { text: `${i}` })))
+      const told = yield* results(
+        [echo],
+        ...Array.from({ length: 200 }, (_, i) => Script.call("echo", { text: `${i}` }))
+      )
       assert.strictEqual(told.filter((text) => text.startsWith("success")).length, 128)
       assert.strictEqual(told.filter((text) => text.startsWith("failure: Only the first 128 calls")).length, 72)
     })
@@ -274,9 +277,7 @@ describe("order of records", () => {
       const memory = yield* Layer.build(SessionStore.layerMemory)
       const look = Effect.asVoid(Effect.provide(tags, memory))
       const tool = Tool.make("look", { description: "", run: () => look })
-      const script = [
-        Script.on("go", { before: look, calls: [Script.call("look")] }, { before: look, text: "done" })
-      ]
+      const script = [Script.on("go", { before: look, calls: [Script.call("look")] }, { before: look, text: "done" })]
       yield* Effect.gen(function* () {
         yield* (yield* open(Agent.make("a", { tools: [tool] }))).prompt("go")
       }).pipe(Effect.provide(engineOver(Layer.merge(Layer.succeedContext(memory), Model.layerScripted(script)))))
@@ -320,16 +321,16 @@ describe("refusals", () => {
           [{ type: "image", mediaType: "text/html", data: "AAAA" }],
           "Invalid input at input[0].mediaType: it is not the media type of an image."
         ],
-        [[{ type: "image", mediaType: "image/png", data: "not base64!!" }], "Invalid input at input[0].data: it is not base64."]
+        [
+          [{ type: "image", mediaType: "image/png", data: "not base64!!" }],
+          "Invalid input at input[0].data: it is not base64."
+        ]
       ]
       for (const [input, message] of wrong) {
         assert.strictEqual((yield* Effect.flip(session.prompt(input))).message, message)
         assert.strictEqual((yield* Effect.flip(session.task(input))).message, message)
       }
-      assert.strictEqual(
-        (yield* Effect.flip(session.shell(" "))).message,
-        "Invalid input at command: it is empty."
-      )
+      assert.strictEqual((yield* Effect.flip(session.shell(" "))).message, "Invalid input at command: it is empty.")
       assert.strictEqual((yield* session.history).length, 2)
     }).pipe(Effect.provide(engine([Script.on("for ever", { before: Effect.never })])))
   )
@@ -493,7 +494,11 @@ describe("events", () => {
           engine([
             Script.on(
               "go",
-              Script.calls(Script.task("sub", { agent: "child" }), Script.task("sub"), Script.call("echo", { text: "x" })),
+              Script.calls(
+                Script.task("sub", { agent: "child" }),
+                Script.task("sub"),
+                Script.call("echo", { text: "x" })
+              ),
               "done"
             ),
             Script.on("sub", Script.calls(Script.call("echo", { text: "y" }), Script.call("no")), "done")
@@ -516,7 +521,10 @@ describe("events", () => {
         seen.flatMap((event) => ("seq" in event ? [event.seq] : [])),
         [3, 4, 5, 6, 7, 8]
       )
-      assert.strictEqual(seen.findIndex((event) => event._tag === "Synced"), 2)
+      assert.strictEqual(
+        seen.findIndex((event) => event._tag === "Synced"),
+        2
+      )
     }).pipe(Effect.provide(engine([Script.always("ok")])))
   )
 })
@@ -551,7 +559,10 @@ const pairs = (events: ReadonlyArray<Event.Event>): void => {
       case "OperationFailed":
       case "OperationInterrupted":
         ended(`operation ${event.session}`)
-        assert.deepStrictEqual(open.filter((key) => key.split(" ")[1] === event.session), [])
+        assert.deepStrictEqual(
+          open.filter((key) => key.split(" ")[1] === event.session),
+          []
+        )
     }
   }
   assert.deepStrictEqual(open, [])

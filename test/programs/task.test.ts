@@ -1,6 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
-import { Agent, Errors, type Model, Model as ModelModule, Sandbox, Script, Sessions, SessionStore, Tool } from "effect-baton"
+import {
+  Agent,
+  Errors,
+  type Model,
+  Model as ModelModule,
+  Sandbox,
+  Script,
+  Sessions,
+  SessionStore,
+  Tool
+} from "effect-baton"
 import { engine, engineOver, messagesOf, recorder } from "../support/engine.js"
 
 const open = (agent: Agent.Agent) => Effect.flatMap(Sessions.Sessions, (sessions) => sessions.open({ id: "s", agent }))
@@ -83,10 +93,7 @@ describe("what a child inherits", () => {
           child?.tools.map(({ name }) => name),
           ["builtin"]
         )
-      }).pipe(
-        Effect.provide(engine([telling(asked)])),
-        Effect.provideService(Sandbox.SandboxTools, [builtin])
-      )
+      }).pipe(Effect.provide(engine([telling(asked)])), Effect.provideService(Sandbox.SandboxTools, [builtin]))
     })
   )
 

@@ -86,7 +86,16 @@ describe("the fold", () => {
     const zero = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, reasoning: 0 }
     const entries: ReadonlyArray<Entry.Entry> = [
       { ...at, id: 1, _tag: "User", content: [{ type: "text", text: "x" }] },
-      { ...at, id: 2, _tag: "Assistant", content: calls, model: "m", finish: "tool-calls", usage: zero, usageReported: true },
+      {
+        ...at,
+        id: 2,
+        _tag: "Assistant",
+        content: calls,
+        model: "m",
+        finish: "tool-calls",
+        usage: zero,
+        usageReported: true
+      },
       { ...at, id: 3, _tag: "ToolStarted", callId: "b", name: "t" },
       { ...at, id: 4, _tag: "ToolStarted", callId: "c", name: "t" },
       { ...at, id: 5, _tag: "ToolSettled", callId: "c", name: "t", outcome: "success", result: "C" }

@@ -143,7 +143,7 @@ const laterOf = (matches: ReadonlyArray<string>, where: string): string => {
   const [first] = matches
   if (first === undefined) return `no TODO, FIXME, XXX or HACK in ${where}`
   const lines = matches.length >= 100 ? "at least 100 lines" : count(matches.length, "line")
-  return `${lines} with TODO, FIXME, XXX or HACK in ${where}, first ${short(first, 100)}`
+  return `${lines} with TODO, FIXME, XXX or HACK in ${where}, first ${short(first, 80)}`
 }
 
 /** The changed files, and their surroundings. */
@@ -162,7 +162,10 @@ const around = (view: View, stem: string | undefined): Turn => {
       ...(stem === undefined
         ? []
         : [`Mentions: ${mentionsOf(mentions, main, stem, top)}`, `Named after it: ${testsOf(named, main, stem)}`]),
-      `Later: ${laterOf(matchesOf(later), short(main, maxPath))}`
+      `Later: ${laterOf(
+        matchesOf(later).map((match) => match.replace(`${main}:`, "line ").replace(":", ": ")),
+        short(main, maxPath)
+      )}`
     ].join("\n"),
     chunk: 40
   }
@@ -178,7 +181,10 @@ const mentionsOf = (result: ToolResult | undefined, main: string, stem: string, 
 const testsOf = (result: ToolResult | undefined, main: string, stem: string): string => {
   const tests = filesOf(result).filter((path) => path !== main && kindOf(path) === "test")
   if (tests.length === 0) return `no test has ${stem} in its name`
-  return `${tests.slice(0, 3).map((path) => short(path, maxPath)).join(", ")}${tests.length > 3 ? ` and ${tests.length - 3} more` : ""}`
+  return `${tests
+    .slice(0, 3)
+    .map((path) => short(path, maxPath))
+    .join(", ")}${tests.length > 3 ? ` and ${tests.length - 3} more` : ""}`
 }
 
 /** The files of a folder in which nothing is known to have changed. */
@@ -208,4 +214,7 @@ const overview = (view: View, read: ReadonlyArray<string>): Turn => {
 }
 
 const foldersOf = (paths: ReadonlyArray<string>): string =>
-  `${paths.slice(0, 8).map((path) => short(path, 40)).join(", ")}${paths.length > 8 ? ` and ${paths.length - 8} more` : ""}`
+  `${paths
+    .slice(0, 8)
+    .map((path) => short(path, 40))
+    .join(", ")}${paths.length > 8 ? ` and ${paths.length - 8} more` : ""}`

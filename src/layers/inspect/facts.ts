@@ -59,11 +59,16 @@ export type Kind = "test" | "documentation" | "configuration" | "source" | "othe
 export const kindOf = (path: string): Kind => {
   const name = path.slice(path.lastIndexOf("/") + 1)
   if (/(^|\/)(tests?|spec|__tests__)\//.test(path) || /[._-](test|spec)s?(-d)?\.\w+$|^test_/.test(name)) return "test"
-  if (/(^|\/)docs?\//.test(path) || /\.(md|mdx|rst|adoc|txt)$/i.test(name) || /^(LICEN[CS]E|README|CHANGE|NOTICE)/.test(name)) {
+  if (
+    /(^|\/)docs?\//.test(path) ||
+    /\.(md|mdx|rst|adoc|txt)$/i.test(name) ||
+    /^(LICEN[CS]E|README|CHANGE|NOTICE)/.test(name)
+  ) {
     return "documentation"
   }
   if (languageOf(name) !== undefined) return "source"
-  if (name.startsWith(".") || /\.(json|jsonc|ya?ml|toml|ini|cfg|conf|lock|xml|properties)$/i.test(name)) return "configuration"
+  if (name.startsWith(".") || /\.(json|jsonc|ya?ml|toml|ini|cfg|conf|lock|xml|properties)$/i.test(name))
+    return "configuration"
   return /^(Makefile|Dockerfile|Gemfile|Procfile)/.test(name) ? "configuration" : "other"
 }
 

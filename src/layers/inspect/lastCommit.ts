@@ -68,7 +68,8 @@ const commitOf = (result: ToolResult | undefined): Commit | string => {
   }
   if (code === 127) return "There is no diff: git is not installed here."
   if (/not a git repository/.test(stderr)) return "There is no diff: this folder is not in a git repository."
-  if (/does not have any commits|bad revision|unknown revision/.test(stderr)) return "There is no diff: the repository has no commit yet."
+  if (/does not have any commits|bad revision|unknown revision/.test(stderr))
+    return "There is no diff: the repository has no commit yet."
   return `There is no diff: git could not read the last commit. It said: ${short(stderr, 200)}`
 }
 
@@ -136,21 +137,9 @@ const lineageOf = ({ isShallow, parents }: Commit): ReadonlyArray<string> => {
     : ["It is the first commit, so every file counts as added."]
 }
 
-const names: Readonly<Record<string, string>> = {
-  A: "added",
-  D: "deleted",
-  M: "modified",
-  R: "renamed",
-  C: "copied",
-  T: "type changed",
-  U: "unmerged"
-}
-
-const fileLine = ({ lines, path, status }: Change, width: number): string => {
-  const counts = lines === undefined ? "binary" : `+${lines.added} -${lines.removed}`
-  const line = `  ${short(path, maxPath).padEnd(width)}  ${counts}`
-  return status === "M" ? line : `${line.padEnd(width + 14)}  ${names[status] ?? status}`
-}
+/** A file with git's letter for what happened to it. */
+const fileLine = ({ lines, path, status }: Change, width: number): string =>
+  `  ${status} ${short(path, maxPath).padEnd(width)}  ${lines === undefined ? "binary" : `+${lines.added} -${lines.removed}`}`
 
 const maxPath = 60
 
@@ -181,17 +170,22 @@ const findingsOf = (patch: string): ReadonlyArray<string> => {
     const hunk = /^@@ -\S+ \+(\d+)/.exec(text)
     if (text.startsWith("diff --git ")) inHunk = false
     else if (hunk !== null) [inHunk, line] = [true, Number(hunk[1])]
-    else if (!inHunk && text.startsWith("+++ ")) path = text.slice(4).replace(/\t$/, "").replace(/^("?)b\//, "$1")
+    else if (!inHunk && text.startsWith("+++ "))
+      path = text
+        .slice(4)
+        .replace(/\t$/, "")
+        .replace(/^("?)b\//, "$1")
     else if (inHunk && text.startsWith("+")) {
       const why = reasonOf(text.slice(1), path)
-      if (why !== undefined) found.push(`  ${why} at ${short(readable(path), maxPath)}:${line}: ${short(text.slice(1), 80)}`)
+      if (why !== undefined)
+        found.push(`  ${why} at ${short(readable(path), maxPath)}:${line}: ${short(text.slice(1), 80)}`)
       line++
     }
   }
-  const read = whole ? "the added lines" : `the added lines of the first ${count(patchBytes, "byte")} of the patch`
+  const read = `the added lines${whole ? "" : ` in the first ${count(patchBytes, "byte")} of the patch`}`
   if (found.length === 0) return [`Findings: no TODO, FIXME, XXX, HACK, debugger or focused test in ${read}`]
   const more = found.length > mostFindings ? [`  and ${found.length - mostFindings} more`] : []
-  return [`Findings: ${found.length} in ${read}`, ...found.slice(0, mostFindings), ...more]
+  return [`Findings: ${found.length} of ${read}`, ...found.slice(0, mostFindings), ...more]
 }
 
 const mostFindings = 5

@@ -38,7 +38,7 @@ export async function load() {
     }
     return Effect.promise(async () => {
       for (let i = 0; i < reply.deltas; i++) {
-        await null
+        await Promise.resolve()
         emit({ _tag: "TextDelta", text: reply.delta })
       }
       return stop
@@ -93,11 +93,7 @@ export async function load() {
       }
       const runtime = ManagedRuntime.make(
         Engine.layer.pipe(
-          Layer.provide([
-            modelLayer(scripts),
-            Layer.succeedContext(spec.store),
-            Layer.succeed(Limits.Limits, limits)
-          ])
+          Layer.provide([modelLayer(scripts), Layer.succeedContext(spec.store), Layer.succeed(Limits.Limits, limits)])
         )
       )
       return { agent, runtime, sessions: await runtime.runPromise(Sessions.Sessions) }
@@ -139,7 +135,17 @@ export async function load() {
     async seed(store, _agent, id, messages) {
       const of = store.unsafeMap.get(SessionStore.SessionStore.key)
       const incarnation = "seeded"
-      const row = { id, incarnation, owner: "seed", epoch: 1, nextSeq: 1, agent: "main", cwd: ".", parent: null, depth: 0 }
+      const row = {
+        id,
+        incarnation,
+        owner: "seed",
+        epoch: 1,
+        nextSeq: 1,
+        agent: "main",
+        cwd: ".",
+        parent: null,
+        depth: 0
+      }
       const entries = []
       const add = (draft, operationId) => {
         const seq = entries.length + 1
@@ -158,9 +164,7 @@ export async function load() {
         }
       }
       await Effect.runPromise(of.create({ ...row, createdAt: 0 }))
-      await Effect.runPromise(
-        of.append({ session: id, incarnation, epoch: 1, expectedSeq: 1, entries, children: [] })
-      )
+      await Effect.runPromise(of.append({ session: id, incarnation, epoch: 1, expectedSeq: 1, entries, children: [] }))
     },
 
     delegate: (name, text) => ({ name: "task", args: { prompt: text, agent: name } })

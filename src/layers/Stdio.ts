@@ -1,0 +1,44 @@
+/**
+ * The process that the executable runs in: its terminal, its outputs, and the signals that end it.
+ */
+import { stripVTControlCharacters } from "node:util"
+import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
+import type * as Terminal from "@effect/platform/Terminal"
+import * as Config from "effect/Config"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+
+/** The terminal, and a Console that prints no control sequences where nobody would see what they do. */
+export const layer: Layer.Layer<Terminal.Terminal> = Layer.unwrapScoped(
+  Effect.gen(function* () {
+    // Without a listener a reader that leaves (`| head`) would end the process with a stack. The write fails anyway.
+    yield* listen(process.stdout, "error", () => {})
+    yield* listen(process.stderr, "error", () => {})
+    // The main program is interrupted by the first one and ends within seconds. By a second one, or by the end of the
+    // terminal, it would leave behind what its tools have started.
+    yield* listen(process, "SIGINT", () => {})
+    yield* listen(process, "SIGTERM", () => {})
+    yield* listen(process, "SIGHUP", () => process.kill(process.pid, "SIGTERM"))
+    const noColor = yield* Effect.orElseSucceed(Config.withDefault(Config.string("NO_COLOR"), ""), () => "")
+    const console = yield* Console.consoleWith(Effect.succeed)
+    const plain = (isTTY: boolean) => (args: ReadonlyArray<unknown>) =>
+      isTTY && noColor === "" ? args : args.map((it) => (typeof it === "string" ? stripVTControlCharacters(it) : it))
+    const out = plain(process.stdout.isTTY)
+    const err = plain(process.stderr.isTTY)
+    const { unsafe } = console
+    const fitted: Console.Console = {
+      ...console,
+      log: (...args) => console.log(...out(args)),
+      error: (...args) => console.error(...err(args)),
+      unsafe: { ...unsafe, log: (...args) => unsafe.log(...out(args)), error: (...args) => unsafe.error(...err(args)) }
+    }
+    return Layer.merge(NodeTerminal.layer, Console.setConsole(fitted))
+  })
+)
+
+const listen = (on: NodeJS.EventEmitter, event: string, listener: () => void) =>
+  Effect.acquireRelease(
+    Effect.sync(() => on.on(event, listener)),
+    () => Effect.sync(() => on.off(event, listener))
+  )

@@ -1,0 +1,162 @@
+/**
+ * Entries before they have their place in a history.
+ *
+ * Each is made with all its fields at once, and the history fills in its place: an object that grows field by field
+ * takes several times the memory for as long as its session is kept.
+ */
+import type { AssistantPart, Entry, FinishReason, ToolOutcome, UserPart } from "./Entry.js"
+import type { Failure } from "./Event.js"
+import type { OperationKind, OperationRef } from "./Operation.js"
+import type { Usage, UsageReport } from "./Usage.js"
+
+/** An entry without its place. Appending hands it over: the same object becomes the entry. */
+export type Draft = Entry
+
+type Place = { -readonly [K in "id" | "parentId" | "at" | "operationId"]: Entry[K] }
+
+/** Gives a draft its place. */
+export const place = (draft: Draft, id: number, parentId: number | null, at: number, operationId: string): Entry => {
+  const entry: Place = draft
+  entry.id = id
+  entry.parentId = parentId
+  entry.at = at
+  entry.operationId = operationId
+  return draft
+}
+
+export const operationStarted = (kind: OperationKind): Draft => ({
+  _tag: "OperationStarted",
+  id: 0,
+  parentId: null,
+  at: 0,
+  operationId: "",
+  kind
+})
+
+export const completed = (kind: OperationKind, usage: UsageReport): Draft =>
+  operationSettled(kind, "completed", usage, undefined, undefined)
+
+export const failed = (kind: OperationKind, usage: UsageReport, error: Failure): Draft =>
+  operationSettled(kind, "failed", usage, error, undefined)
+
+export const interrupted = (kind: OperationKind, usage: UsageReport, by: "caller" | OperationRef): Draft =>
+  operationSettled(kind, "interrupted", usage, undefined, by)
+
+const operationSettled = (
+  kind: OperationKind,
+  outcome: "completed" | "failed" | "interrupted",
+  usage: UsageReport,
+  error: Failure | undefined,
+  by: "caller" | OperationRef | undefined
+): Draft => ({
+  _tag: "OperationSettled",
+  id: 0,
+  parentId: null,
+  at: 0,
+  operationId: "",
+  kind,
+  outcome,
+  error,
+  by,
+  usage
+})
+
+export const user = (content: ReadonlyArray<UserPart>): Draft => ({
+  _tag: "User",
+  id: 0,
+  parentId: null,
+  at: 0,
+  operationId: "",
+  content
+})
+
+export type Assistant = Extract<Draft, { readonly _tag: "Assistant" }>
+
+/** `usage` is undefined where the provider told nothing. */
+export const assistant = (
+  content: ReadonlyArray<AssistantPart>,
+  model: string,
+  finish: FinishReason,
+  usage: Usage | undefined
+): Assistant => ({
+  _tag: "Assistant",
+  id: 0,
+  parentId: null,
+  at: 0,
+  operationId: "",
+  content,
+  model,
+  finish,
+  usage: usage ?? noUsage,
+  usageReported: usage !== undefined
+})
+
+const noUsage: Usage = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, reasoning: 0 }
+
+export const toolStarted = (callId: string, name: string): Draft => ({
+  _tag: "ToolStarted",
+  id: 0,
+  parentId: null,
+  at: 0,
+  operationId: "",
+  callId,
+  name
+})
+
+/** `cutFrom` is the length of the result before it was cut, if it was. */
+export const toolSettled = (
+  callId: string,
+  name: string,
+  outcome: ToolOutcome,
+  result: string,
+  cutFrom: number | undefined
+): Draft => ({
+  _tag: "ToolSettled",
+  id: 0,
+  parentId: null,
+  at: 0,
+  operationId: "",
+  callId,
+  name,
+  outcome,
+  result,
+  cutFrom
+})
+
+export const taskLink = (
+  taskId: string,
+  child: string,
+  agent: string,
+  description: string,
+  callId: string | undefined
+): Draft => ({
+  _tag: "TaskLink",
+  id: 0,
+  parentId: null,
+  at: 0,
+  operationId: "",
+  taskId,
+  child,
+  agent,
+  description,
+  callId
+})
+
+export const taskSettled = (
+  taskId: string,
+  child: string,
+  outcome: "completed" | "failed" | "interrupted",
+  error: Failure | undefined,
+  usage: Usage
+): Draft => ({
+  _tag: "TaskSettled",
+  id: 0,
+  parentId: null,
+  at: 0,
+  operationId: "",
+  taskId,
+  child,
+  outcome,
+  error,
+  usage
+})

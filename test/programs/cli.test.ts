@@ -1,0 +1,387 @@
+import { execFileSync, spawn } from "node:child_process"
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import type { Event } from "effect-baton"
+import { afterEach, assert, describe, it } from "vitest"
+
+const fromHere = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+const bin = fromHere("../../dist/bin.js")
+const slowCli = fromHere("../support/slowCli.mjs")
+const hideProviders = fromHere("../support/hideProviders.mjs")
+
+interface Run {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+interface Options {
+  readonly cwd?: string
+  readonly env?: Readonly<Record<string, string>>
+  readonly program?: string
+  readonly node?: ReadonlyArray<string>
+  /** Sent once the output holds a text. */
+  readonly interruptAt?: { readonly text: string; readonly signals: ReadonlyArray<NodeJS.Signals> }
+}
+
+/** Runs the executable as a process of its own, with its outputs piped. */
+const run = (args: ReadonlyArray<string>, options: Options = {}): Promise<Run> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [...(options.node ?? []), options.program ?? bin, ...args], {
+      cwd: options.cwd ?? tmpdir(),
+      env: { PATH: process.env.PATH, HOME: "/nowhere", GIT_CONFIG_NOSYSTEM: "1", ...options.env },
+      stdio: ["ignore", "pipe", "pipe"]
+    })
+    let out = ""
+    let err = ""
+    let signals = [...(options.interruptAt?.signals ?? [])]
+    child.stdout.on("data", (data: Buffer) => {
+      out += data.toString()
+      if (options.interruptAt === undefined || !out.includes(options.interruptAt.text)) return
+      for (const signal of signals) child.kill(signal)
+      signals = []
+    })
+    child.stderr.on("data", (data: Buffer) => (err += data.toString()))
+    child.on("error", reject)
+    child.on("close", (code) => resolve({ code, out, err }))
+  })
+
+const folders: Array<string> = []
+
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
+})
+
+const temporary = (files: Readonly<Record<string, string | Buffer>> = {}): string => {
+  const folder = mkdtempSync(join(tmpdir(), "baton cli "))
+  folders.push(folder)
+  write(folder, files)
+  return folder
+}
+
+const write = (folder: string, files: Readonly<Record<string, string | Buffer>>): void => {
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true })
+    writeFileSync(join(folder, name), content)
+  }
+}
+
+const git = (folder: string, ...args: ReadonlyArray<string>): string =>
+  execFileSync("git", ["-c", "user.name=Ada Bell", "-c", "user.email=ada@example.org", ...args], {
+    cwd: folder,
+    encoding: "utf8",
+    env: { PATH: process.env.PATH, HOME: "/nowhere", GIT_CONFIG_NOSYSTEM: "1" },
+    stdio: ["ignore", "pipe", "ignore"]
+  })
+
+const commit = (folder: string, subject: string, ...more: ReadonlyArray<string>): void => {
+  git(folder, "add", "-A")
+  git(folder, "commit", "-q", "-m", subject, ...more)
+}
+
+const repository = (files: Readonly<Record<string, string | Buffer>>, subject = "Begin"): string => {
+  const folder = temporary(files)
+  git(folder, "init", "-q")
+  commit(folder, subject)
+  return folder
+}
+
+/** The answer: what stands between the tree and the summary. */
+const answerOf = ({ out }: Run): string => out.split("\n\n").slice(1, -1).join("\n\n")
+
+// oxlint-disable-next-line no-control-regex -- They are what must not be there.
+const control = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/
+
+/** Everything under a folder with its content, to see that nothing was written. */
+const snapshot = (folder: string): ReadonlyArray<string> =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .toSorted()
+    .map((path) => `${path} ${readFileSync(path).toString("base64")}`)
+
+describe("baton prompt", () => {
+  it("inspects the diff of the last commit by two children at once", async () => {
+    const folder = repository({
+      "src/add.ts": "// Adds numbers.\nexport const add = 1\n",
+      "test/add.test.ts": "it('adds')\n",
+      "old name.txt": "the same\nold text\n"
+    })
+    git(folder, "mv", "old name.txt", "new ü\nname.txt")
+    write(folder, {
+      "src/add.ts": "// Adds numbers.\nexport const add = 2\n// TODO: subtract\n",
+      "logo.png": Buffer.from([0, 1, 2, 3]),
+      "\u001b[31m.md": "# A name that means harm\n"
+    })
+    commit(folder, "Add more, \u001b[31mand\u001b[0m a logo")
+    const before = snapshot(folder)
+    const done = await run(["prompt", "inspect the diff"], { cwd: folder })
+    assert.strictEqual(done.err, "")
+    assert.strictEqual(done.code, 0)
+    assert.notMatch(done.out, control)
+    assert.match(done.out, /^baton \d+\.\d+\.\d+ · model scripted \(embedded; no API key is set\)\n/)
+    const answer = answerOf(done)
+    const hash = git(folder, "rev-parse", "--short", "HEAD").trim()
+    assert.include(answer, `Commit ${hash} "Add more, and a logo" by Ada Bell on `)
+    assert.include(answer, "4 files changed, 3 insertions(+), 1 deletion(-)")
+    assert.match(answer, /^ {2}M src\/add\.ts +\+2 -1$/m)
+    assert.match(answer, /^ {2}A logo\.png +binary$/m)
+    assert.match(answer, /^ {2}R old name\.txt -> "new \\303\\274\\nname\.txt" +\+0 -0$/m)
+    assert.include(answer, "TODO at src/add.ts:3: // TODO: subtract")
+    assert.match(answer, /^ {2}src\/add\.ts +3 lines, "Adds numbers\."$/m)
+    assert.include(answer, "Named after it: test/add.test.ts.")
+    assert.include(answer, "Worktree: nothing waits to be committed.")
+    // Both tasks run before either ends.
+    const lines = done.out.split("\n")
+    const starts = lines.filter((line) => / {2}\[\d\] ▸ task /.test(line)).map((line) => lines.indexOf(line))
+    const ends = lines.filter((line) => / {2}\[\d\] ✔ task /.test(line)).map((line) => lines.indexOf(line))
+    assert.lengthOf(starts, 2)
+    assert.lengthOf(ends, 2)
+    assert.isBelow(Math.max(...starts), Math.min(...ends))
+    assert.strictEqual(
+      lines.filter((line) => line.includes("▸")).length,
+      lines.filter((line) => line.includes("✔")).length
+    )
+    assert.deepStrictEqual(snapshot(folder), before)
+  })
+
+  it("prints events as JSON lines, with starts and ends paired", async () => {
+    const folder = repository({ "a.txt": "a\n" })
+    const done = await run(["prompt", "inspect the diff", "--json"], { cwd: folder })
+    assert.strictEqual(done.code, 0)
+    assert.match(done.err, /^baton .* model scripted/)
+    const events = done.out
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Event.Event)
+    assert.strictEqual(events.at(-1)?._tag, "Idle")
+    const open = new Map<string, string>()
+    for (const event of events) {
+      const owner = "operationId" in event ? `${event.session} ${event.operationId}` : ""
+      if (event._tag === "OperationStarted") open.set(owner, "")
+      else if (event._tag === "ToolStarted") open.set(`${owner} ${event.callId}`, owner)
+      else if (event._tag === "TaskStarted") open.set(event.taskId, owner)
+      else if (event._tag === "ToolSettled") assert.isTrue(open.delete(`${owner} ${event.callId}`))
+      else if (event._tag === "TaskCompleted") assert.isTrue(open.delete(event.taskId))
+      else if (event._tag === "OperationCompleted") {
+        assert.notInclude([...open.values()], owner)
+        assert.isTrue(open.delete(owner))
+      }
+    }
+    assert.strictEqual(open.size, 0)
+    assert.strictEqual(events.filter(({ _tag }) => _tag === "TaskStarted").length, 2)
+    assert.isAbove(events.filter(({ _tag }) => _tag === "TextDelta").length, 10)
+  })
+
+  it("says that a folder is not in a repository, and looks at its files", async () => {
+    const folder = temporary({
+      "README.md": "# A title\n\nText.\n",
+      "src/a.py": "x = 1  # FIXME\n",
+      "src/b.py": "y = 2\n"
+    })
+    const done = await run(["prompt", "inspect the diff"], { cwd: folder })
+    assert.strictEqual(done.code, 0)
+    const answer = answerOf(done)
+    assert.include(answer, "There is no diff: this folder is not in a git repository.")
+    assert.include(answer, "Files: 3 files (2 Python, 1 documentation).")
+    assert.match(answer, /^ {2}README\.md +3 lines, "A title"$/m)
+    assert.include(answer, "src/a.py:1:")
+  })
+
+  it("says what is unusual about a commit", async () => {
+    const answer = async (folder: string, ...args: ReadonlyArray<string>) =>
+      answerOf(await run(["prompt", "inspect the diff", ...args], { cwd: folder }))
+
+    const first = repository({ "a b.txt": "a\n" })
+    assert.include(await answer(first), "It is the first commit, so every file counts as added.")
+
+    commit(first, "Nothing", "--allow-empty")
+    assert.include(await answer(first), "Its diff is empty: it changes no file.")
+
+    git(first, "checkout", "-q", "-b", "side", "HEAD~1")
+    write(first, { "side.js": "1\n" })
+    commit(first, "Side")
+    git(first, "merge", "-q", "--no-edit", "-")
+    const merge = await answer(first)
+    assert.match(merge, /It is a merge of \w+ and \w+; this is its diff against \w+\./)
+
+    write(first, { "sub/x.txt": "x\n", "notes.txt": "n\n" })
+    git(first, "add", "sub")
+    git(first, "commit", "-q", "-m", "Sub")
+    git(first, "mv", "side.js", "moved.js")
+    const sub = await answer(first, "--cwd", "sub")
+    assert.include(sub, "A sub/x.txt")
+    assert.include(sub, "Worktree: 2 paths not committed, which this diff does not show.")
+    assert.match(sub, /^ {2}x\.txt +1 line$/m)
+
+    const shallow = temporary()
+    git(shallow, "clone", "-q", "--depth", "1", `file://${first}`, "clone")
+    assert.include(await answer(join(shallow, "clone")), "The clone is shallow")
+
+    const none = temporary({ "a.txt": "a\n" })
+    git(none, "init", "-q")
+    assert.include(await answer(none), "There is no diff: the repository has no commit yet.")
+    assert.include(await answer(temporary()), "Files: none;")
+  }, 60_000)
+
+  it("reads a part of a huge diff and says so", async () => {
+    const folder = repository({ "a.txt": "a\n" })
+    const many = Object.fromEntries(Array.from({ length: 1_200 }, (_, n) => [`many/${n}.txt`, `${n}\n`]))
+    write(folder, { ...many, "big.js": `${"const x = 1 // a long enough line to fill the patch\n".repeat(30_000)}` })
+    commit(folder, "Huge")
+    const answer = answerOf(await run(["prompt", "inspect the diff"], { cwd: folder }))
+    assert.include(answer, "1201 files changed, 31200 insertions(+)")
+    assert.include(answer, "and 1,191 more files")
+    assert.include(answer, "in the first 40,000 bytes of the patch")
+    assert.match(answer, /^ {2}big\.js +more than [\d,]+ lines/m)
+  })
+
+  it("does not run what a repository configures", async () => {
+    const folder = repository({ "a.txt": "a\n", ".gitattributes": "*.txt diff=evil\n" })
+    write(folder, { "a.txt": "b\n" })
+    commit(folder, "Change")
+    const script = join(folder, ".git", "evil.sh")
+    writeFileSync(script, `#!/bin/sh\necho ran >> "${folder}/.git/ran"\n`)
+    chmodSync(script, 0o755)
+    for (const key of ["diff.external", "diff.evil.command", "diff.evil.textconv", "core.fsmonitor", "core.pager"]) {
+      git(folder, "config", key, script)
+    }
+    git(folder, "config", "color.ui", "always")
+    const done = await run(["prompt", "inspect the diff"], { cwd: folder })
+    assert.include(answerOf(done), "1 file changed, 1 insertion(+), 1 deletion(-)")
+    assert.isFalse(existsSync(join(folder, ".git", "ran")))
+  })
+
+  it("answers anything else by saying what it is", async () => {
+    const done = await run(["prompt", "hello"], { node: ["--import", hideProviders] })
+    assert.strictEqual(done.code, 0)
+    assert.match(answerOf(done), /^I am the scripted model embedded in Baton.*ANTHROPIC_API_KEY or OPENAI_API_KEY/)
+  })
+
+  it("lets no control sequence of a model pass", async () => {
+    const done = await run(["prompt", "evil"], { program: slowCli, cwd: temporary() })
+    assert.strictEqual(done.code, 0)
+    assert.notMatch(done.out, control)
+    assert.strictEqual(answerOf(done), "evil answer")
+    const json = await run(["prompt", "evil", "--json"], { program: slowCli, cwd: temporary() })
+    assert.notMatch(json.out, control)
+  })
+})
+
+describe("interruption", () => {
+  for (const signals of [["SIGINT"], ["SIGINT", "SIGINT", "SIGINT"], ["SIGTERM"], ["SIGHUP"]] as const) {
+    it(`by ${signals.join(", ")} ends the whole tree and exits 130`, async () => {
+      const folder = temporary()
+      const done = await run(["prompt", "go"], {
+        program: slowCli,
+        cwd: folder,
+        interruptAt: { text: "▸ bash", signals }
+      })
+      assert.strictEqual(done.code, 130)
+      assert.strictEqual(done.err, "Interrupted.\n")
+      assert.include(done.out, "    [1] ■ bash ")
+      assert.include(done.out, "  [1] ■ task a long command")
+      assert.match(done.out, /\n■ prompt go {2}.*\n$/)
+      // Where the command came far enough to start something, that is gone.
+      const pids = existsSync(join(folder, "pid")) ? readFileSync(join(folder, "pid"), "utf8").trim().split("\n") : []
+      for (const pid of pids) assert.throws(() => process.kill(Number(pid), 0), /ESRCH/)
+    })
+  }
+})
+
+describe("usage and configuration", () => {
+  const refused = async (args: ReadonlyArray<string>, says: RegExp, options?: Options) => {
+    const done = await run(args, options)
+    assert.match(done.err, says)
+    assert.notMatch(done.err, control)
+    assert.notInclude(done.err, "    at ")
+    assert.strictEqual(done.code, 2)
+  }
+
+  it("refuses what it does not know with exit code 2", async () => {
+    await refused(["prompt", "hi", "--nope"], /--nope/)
+    await refused(["nope"], /nope/)
+    await refused(["prompt"], /<text>/)
+    await refused(["prompt", "hi", "--on-busy", "maybe"], /reject/)
+    await refused(["prompt", "hi", "--cwd", "/no/such/folder"], /\/no\/such\/folder/)
+  })
+
+  it("refuses an empty prompt and a bad session name with exit code 2", async () => {
+    await refused(["prompt", ""], /^Invalid input at input: it is empty\.\n$/)
+    await refused(["prompt", "hi", "--session", "task:x"], /^Not a session id: /)
+  })
+
+  it("names the models that there are", async () => {
+    await refused(
+      ["prompt", "hi", "--model", "nope/x"],
+      /^There is no model "nope\/x": it is anthropic\/<id>, openai\/<id> or scripted\.\n$/
+    )
+    await refused(
+      ["prompt", "hi", "--model", "openai/gpt-5"],
+      /^The model openai\/gpt-5 needs OPENAI_API_KEY in the environment\.\n$/
+    )
+    const env = { ANTHROPIC_API_KEY: "key", ANTHROPIC_BASE_URL: "nowhere" }
+    await refused(["prompt", "hi"], /ANTHROPIC_BASE_URL is not an http or https address/, { env })
+    await refused(["prompt", "hi"], /npm install @effect\/ai @effect\/ai-anthropic/, {
+      env: { ANTHROPIC_API_KEY: "key" },
+      node: ["--import", hideProviders]
+    })
+  })
+
+  it("prints help and version", async () => {
+    const help = await run(["prompt", "--help"])
+    assert.strictEqual(help.code, 0)
+    assert.notMatch(help.out, control)
+    for (const option of ["--session", "--cwd", "--model", "--on-busy", "--json", "ANTHROPIC_API_KEY", "EXIT CODES"]) {
+      assert.include(help.out, option)
+    }
+    const version = await run(["--version"])
+    const { version: wanted } = JSON.parse(readFileSync(fromHere("../../package.json"), "utf8")) as { version: string }
+    assert.strictEqual(version.out.trim(), wanted)
+  })
+
+  it("asks the provider whose key is set, at the address that is set, and fails with 1", async () => {
+    const asked: Array<string> = []
+    const server = createServer((request, response) => {
+      asked.push(`${request.url} ${request.headers["x-api-key"] ?? request.headers.authorization}`)
+      response
+        .writeHead(401, { "content-type": "application/json" })
+        .end('{"type":"error","error":{"type":"authentication_error","message":"no"}}')
+    })
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    const { port } = server.address() as AddressInfo
+    try {
+      const anthropic = await run(["prompt", "hi"], {
+        env: { ANTHROPIC_API_KEY: "key-1", ANTHROPIC_BASE_URL: `http://127.0.0.1:${port}/` }
+      })
+      assert.match(
+        anthropic.out,
+        /^baton .* model anthropic\/\S+ \(because ANTHROPIC_API_KEY is set, at 127\.0\.0\.1:\d+\)\n/
+      )
+      assert.strictEqual(anthropic.code, 1)
+      assert.match(anthropic.err, /refused the request \(HTTP 401\)/)
+      const openai = await run(["prompt", "hi", "--model", "openai/some-id"], {
+        env: { ANTHROPIC_API_KEY: "key-1", OPENAI_API_KEY: "key-2", OPENAI_BASE_URL: `http://127.0.0.1:${port}/v1` }
+      })
+      assert.match(openai.out, /^baton .* model openai\/some-id \(as asked, at /)
+      assert.strictEqual(openai.code, 1)
+      assert.notInclude(anthropic.out + anthropic.err + openai.out + openai.err, "key-")
+      assert.deepStrictEqual(asked, ["/v1/messages key-1", "/v1/responses Bearer key-2"])
+    } finally {
+      server.close()
+    }
+  })
+})
