@@ -25,7 +25,7 @@ import * as Model from "../services/ModelChoice.js"
 import { SandboxTools } from "../services/Sandbox.js"
 import { Sessions } from "../services/Session.js"
 import { drawing, type Format, summary, textLines } from "./render.js"
-import { oneLine } from "./tree.js"
+import { clean, oneLine } from "./tree.js"
 
 /** What a run of the executable is to work with. */
 export interface Setup {
@@ -56,8 +56,9 @@ export const run = <E>(
 /** 0 completed, 1 failed, 2 usage or configuration, 3 the session is busy, 130 interrupted. */
 export const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
   if (Exit.isSuccess(exit)) return 0
-  if (Cause.isInterrupted(exit.cause)) return 130
-  const error = Cause.squash(exit.cause)
+  const failure = Cause.failureOption(exit.cause)
+  if (Option.isNone(failure)) return Cause.isInterrupted(exit.cause) ? 130 : 1
+  const error = failure.value
   if (ValidationError.isValidationError(error)) return 2
   const tag = typeof error === "object" && error !== null && "_tag" in error ? error._tag : undefined
   return typeof tag === "string" ? (codes[tag] ?? 1) : 1
@@ -68,6 +69,8 @@ const codes: Readonly<Record<string, number>> = {
   ModelNotConfigured: 2,
   InvalidInput: 2,
   InvalidSessionId: 2,
+  // Of the folder to work in: what fails in a tool is told to the model.
+  SandboxError: 2,
   SessionBusy: 3
 }
 
@@ -169,11 +172,12 @@ const coloursAllowed = Effect.map(
 
 /** Says on the error output why a command did not complete. */
 const tell = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
-  if (Cause.isInterrupted(cause)) return Console.error("Interrupted.")
-  const error = Cause.squash(cause)
+  const failure = Cause.failureOption(cause)
+  if (Option.isNone(failure)) {
+    return Console.error(Cause.isInterrupted(cause) ? "Interrupted." : clean(Cause.pretty(cause)))
+  }
+  const error = failure.value
   // The parser has told its own, and a closed output takes no word.
   if (ValidationError.isValidationError(error) || isPlatformError(error)) return Effect.void
-  return Console.error(
-    textLines(error instanceof Error ? error.message : String(error), Number.POSITIVE_INFINITY).join("\n")
-  )
+  return Console.error(clean(error instanceof Error ? error.message : String(error)))
 }

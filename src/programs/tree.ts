@@ -5,7 +5,7 @@ import { stripVTControlCharacters } from "node:util"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import type { Event, Failure } from "../services/Event.js"
-import * as Usage from "../services/Usage.js"
+import type * as Usage from "../services/Usage.js"
 
 export type Status = "running" | "completed" | "failed" | "interrupted"
 

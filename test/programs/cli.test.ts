@@ -1,21 +1,15 @@
-import { execFileSync, spawn } from "node:child_process"
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync
-} from "node:fs"
+import { spawn, spawnSync } from "node:child_process"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
-import { dirname, join } from "node:path"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import type { Event } from "effect-baton"
+import { Cause, Exit, FiberId } from "effect"
+import { Errors, type Event } from "effect-baton"
 import { afterEach, assert, describe, it } from "vitest"
+import { exitCode } from "../../src/programs/cli.js"
+import { commit, git, removeFolders, repository, temporary, write } from "../support/repositories.js"
 
 const fromHere = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const bin = fromHere("../../dist/bin.js")
@@ -33,8 +27,8 @@ interface Options {
   readonly env?: Readonly<Record<string, string>>
   readonly program?: string
   readonly node?: ReadonlyArray<string>
-  /** Sent once the output holds a text. */
-  readonly interruptAt?: { readonly text: string; readonly signals: ReadonlyArray<NodeJS.Signals> }
+  /** Sent once a condition holds. */
+  readonly interrupt?: { readonly when: () => boolean; readonly signals: ReadonlyArray<NodeJS.Signals> }
 }
 
 /** Runs the executable as a process of its own, with its outputs piped. */
@@ -47,57 +41,22 @@ const run = (args: ReadonlyArray<string>, options: Options = {}): Promise<Run> =
     })
     let out = ""
     let err = ""
-    let signals = [...(options.interruptAt?.signals ?? [])]
-    child.stdout.on("data", (data: Buffer) => {
-      out += data.toString()
-      if (options.interruptAt === undefined || !out.includes(options.interruptAt.text)) return
-      for (const signal of signals) child.kill(signal)
-      signals = []
-    })
+    const { interrupt } = options
+    const watch = setInterval(() => {
+      if (interrupt?.when() !== true) return
+      clearInterval(watch)
+      for (const signal of interrupt.signals) child.kill(signal)
+    }, 20)
+    child.stdout.on("data", (data: Buffer) => (out += data.toString()))
     child.stderr.on("data", (data: Buffer) => (err += data.toString()))
     child.on("error", reject)
-    child.on("close", (code) => resolve({ code, out, err }))
+    child.on("close", (code) => {
+      clearInterval(watch)
+      resolve({ code, out, err })
+    })
   })
 
-const folders: Array<string> = []
-
-afterEach(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
-})
-
-const temporary = (files: Readonly<Record<string, string | Buffer>> = {}): string => {
-  const folder = mkdtempSync(join(tmpdir(), "baton cli "))
-  folders.push(folder)
-  write(folder, files)
-  return folder
-}
-
-const write = (folder: string, files: Readonly<Record<string, string | Buffer>>): void => {
-  for (const [name, content] of Object.entries(files)) {
-    mkdirSync(dirname(join(folder, name)), { recursive: true })
-    writeFileSync(join(folder, name), content)
-  }
-}
-
-const git = (folder: string, ...args: ReadonlyArray<string>): string =>
-  execFileSync("git", ["-c", "user.name=Ada Bell", "-c", "user.email=ada@example.org", ...args], {
-    cwd: folder,
-    encoding: "utf8",
-    env: { PATH: process.env.PATH, HOME: "/nowhere", GIT_CONFIG_NOSYSTEM: "1" },
-    stdio: ["ignore", "pipe", "ignore"]
-  })
-
-const commit = (folder: string, subject: string, ...more: ReadonlyArray<string>): void => {
-  git(folder, "add", "-A")
-  git(folder, "commit", "-q", "-m", subject, ...more)
-}
-
-const repository = (files: Readonly<Record<string, string | Buffer>>, subject = "Begin"): string => {
-  const folder = temporary(files)
-  git(folder, "init", "-q")
-  commit(folder, subject)
-  return folder
-}
+afterEach(removeFolders)
 
 /** The answer: what stands between the tree and the summary. */
 const answerOf = ({ out }: Run): string => out.split("\n\n").slice(1, -1).join("\n\n")
@@ -201,70 +160,6 @@ describe("baton prompt", () => {
     assert.include(answer, "src/a.py:1:")
   })
 
-  it("says what is unusual about a commit", async () => {
-    const answer = async (folder: string, ...args: ReadonlyArray<string>) =>
-      answerOf(await run(["prompt", "inspect the diff", ...args], { cwd: folder }))
-
-    const first = repository({ "a b.txt": "a\n" })
-    assert.include(await answer(first), "It is the first commit, so every file counts as added.")
-
-    commit(first, "Nothing", "--allow-empty")
-    assert.include(await answer(first), "Its diff is empty: it changes no file.")
-
-    git(first, "checkout", "-q", "-b", "side", "HEAD~1")
-    write(first, { "side.js": "1\n" })
-    commit(first, "Side")
-    git(first, "merge", "-q", "--no-edit", "-")
-    const merge = await answer(first)
-    assert.match(merge, /It is a merge of \w+ and \w+; this is its diff against \w+\./)
-
-    write(first, { "sub/x.txt": "x\n", "notes.txt": "n\n" })
-    git(first, "add", "sub")
-    git(first, "commit", "-q", "-m", "Sub")
-    git(first, "mv", "side.js", "moved.js")
-    const sub = await answer(first, "--cwd", "sub")
-    assert.include(sub, "A sub/x.txt")
-    assert.include(sub, "Worktree: 2 paths not committed, which this diff does not show.")
-    assert.match(sub, /^ {2}x\.txt +1 line$/m)
-
-    const shallow = temporary()
-    git(shallow, "clone", "-q", "--depth", "1", `file://${first}`, "clone")
-    assert.include(await answer(join(shallow, "clone")), "The clone is shallow")
-
-    const none = temporary({ "a.txt": "a\n" })
-    git(none, "init", "-q")
-    assert.include(await answer(none), "There is no diff: the repository has no commit yet.")
-    assert.include(await answer(temporary()), "Files: none;")
-  }, 60_000)
-
-  it("reads a part of a huge diff and says so", async () => {
-    const folder = repository({ "a.txt": "a\n" })
-    const many = Object.fromEntries(Array.from({ length: 1_200 }, (_, n) => [`many/${n}.txt`, `${n}\n`]))
-    write(folder, { ...many, "big.js": `${"const x = 1 // a long enough line to fill the patch\n".repeat(30_000)}` })
-    commit(folder, "Huge")
-    const answer = answerOf(await run(["prompt", "inspect the diff"], { cwd: folder }))
-    assert.include(answer, "1201 files changed, 31200 insertions(+)")
-    assert.include(answer, "and 1,191 more files")
-    assert.include(answer, "in the first 40,000 bytes of the patch")
-    assert.match(answer, /^ {2}big\.js +more than [\d,]+ lines/m)
-  })
-
-  it("does not run what a repository configures", async () => {
-    const folder = repository({ "a.txt": "a\n", ".gitattributes": "*.txt diff=evil\n" })
-    write(folder, { "a.txt": "b\n" })
-    commit(folder, "Change")
-    const script = join(folder, ".git", "evil.sh")
-    writeFileSync(script, `#!/bin/sh\necho ran >> "${folder}/.git/ran"\n`)
-    chmodSync(script, 0o755)
-    for (const key of ["diff.external", "diff.evil.command", "diff.evil.textconv", "core.fsmonitor", "core.pager"]) {
-      git(folder, "config", key, script)
-    }
-    git(folder, "config", "color.ui", "always")
-    const done = await run(["prompt", "inspect the diff"], { cwd: folder })
-    assert.include(answerOf(done), "1 file changed, 1 insertion(+), 1 deletion(-)")
-    assert.isFalse(existsSync(join(folder, ".git", "ran")))
-  })
-
   it("answers anything else by saying what it is", async () => {
     const done = await run(["prompt", "hello"], { node: ["--import", hideProviders] })
     assert.strictEqual(done.code, 0)
@@ -281,23 +176,29 @@ describe("baton prompt", () => {
   })
 })
 
+/** Whether a process runs; one that has ended and was not waited for does not. */
+const isAlive = (pid: string): boolean => {
+  const { stdout } = spawnSync("ps", ["-o", "stat=", "-p", pid], { encoding: "utf8" })
+  return stdout.trim() !== "" && !stdout.trim().startsWith("Z")
+}
+
 describe("interruption", () => {
-  for (const signals of [["SIGINT"], ["SIGINT", "SIGINT", "SIGINT"], ["SIGTERM"], ["SIGHUP"]] as const) {
+  for (const signals of [["SIGINT"], ["SIGINT", "SIGINT", "SIGHUP"]] as const) {
     it(`by ${signals.join(", ")} ends the whole tree and exits 130`, async () => {
       const folder = temporary()
+      const file = join(folder, "pid")
+      const pids = () => (existsSync(file) ? (readFileSync(file, "utf8").match(/\d+(?=\n)/g) ?? []) : [])
       const done = await run(["prompt", "go"], {
         program: slowCli,
         cwd: folder,
-        interruptAt: { text: "▸ bash", signals }
+        interrupt: { when: () => pids().length === 2, signals }
       })
       assert.strictEqual(done.code, 130)
       assert.strictEqual(done.err, "Interrupted.\n")
       assert.include(done.out, "    [1] ■ bash ")
       assert.include(done.out, "  [1] ■ task a long command")
       assert.match(done.out, /\n■ prompt go {2}.*\n$/)
-      // Where the command came far enough to start something, that is gone.
-      const pids = existsSync(join(folder, "pid")) ? readFileSync(join(folder, "pid"), "utf8").trim().split("\n") : []
-      for (const pid of pids) assert.throws(() => process.kill(Number(pid), 0), /ESRCH/)
+      for (const pid of pids()) assert.isFalse(isAlive(pid), pid)
     })
   }
 })
@@ -313,7 +214,7 @@ describe("usage and configuration", () => {
 
   it("refuses what it does not know with exit code 2", async () => {
     await refused(["prompt", "hi", "--nope"], /--nope/)
-    await refused(["nope"], /nope/)
+    await refused(["nope"], /subcommand/)
     await refused(["prompt"], /<text>/)
     await refused(["prompt", "hi", "--on-busy", "maybe"], /reject/)
     await refused(["prompt", "hi", "--cwd", "/no/such/folder"], /\/no\/such\/folder/)
@@ -383,5 +284,25 @@ describe("usage and configuration", () => {
     } finally {
       server.close()
     }
+  })
+})
+
+describe("exit codes", () => {
+  it("tell how it ended", () => {
+    const busy = new Errors.SessionBusy({
+      session: "main",
+      requested: "prompt",
+      running: "task",
+      operationId: "1",
+      since: 0
+    })
+    assert.strictEqual(exitCode(Exit.void), 0)
+    assert.strictEqual(exitCode(Exit.fail(new Errors.LimitReached({ limit: "turns", value: 1 }))), 1)
+    assert.strictEqual(exitCode(Exit.die(new Error("a defect"))), 1)
+    assert.strictEqual(exitCode(Exit.fail(new Errors.ModelNotConfigured({ model: "x" }))), 2)
+    assert.strictEqual(exitCode(Exit.fail(busy)), 3)
+    assert.strictEqual(exitCode(Exit.interrupt(FiberId.none)), 130)
+    // What failed while others were interrupted for it has failed.
+    assert.strictEqual(exitCode(Exit.failCause(Cause.parallel(Cause.fail(busy), Cause.interrupt(FiberId.none)))), 3)
   })
 })

@@ -12,11 +12,14 @@ export const changedFilesPrompt =
 /** Files that people write by hand. */
 const sourceGlob = "*.{ts,tsx,js,jsx,mjs,py,rs,go,java,kt,rb,c,cc,cpp,h,cs,swift,sh,md}"
 
+/** How much of a list of names is read: what a result has room for. */
+const outputBytes = 40_000
+
 export const changedFiles: Scene = on(
   (view) => view.prompt === changedFilesPrompt,
   calls(
     call("bash", {
-      command: `git rev-parse --show-prefix && git show --name-only --diff-filter=d -m --first-parent --format= --no-color --no-relative HEAD | head -n 1000`,
+      command: `git rev-parse --show-prefix && git show --name-only --diff-filter=d HEAD -m --first-parent --format= --no-color --no-relative | head -n 1000 | head -c ${outputBytes}`,
       timeout: 30
     })
   ),
@@ -40,7 +43,10 @@ export const changedFiles: Scene = on(
     const { chosen } = subjectOf(view)
     const [main] = chosen
     if (main === undefined) {
-      const telling = pick(filesOf(view.allResults[1]), ["documentation", "configuration", "source"]).slice(0, 3)
+      const telling = pick(filesOf(view.allResults[1]), ["documentation", "configuration", "source", "text"]).slice(
+        0,
+        3
+      )
       return telling.length === 0 ? overview(view, []) : calls(...telling.map((path) => call("read", { path })))
     }
     const stem = stemOf(main)
@@ -53,7 +59,7 @@ export const changedFiles: Scene = on(
   (view) => {
     const [main] = subjectOf(view).chosen
     if (main !== undefined) return around(view, stemOf(main))
-    const telling = pick(filesOf(view.allResults[1]), ["documentation", "configuration", "source"]).slice(0, 3)
+    const telling = pick(filesOf(view.allResults[1]), ["documentation", "configuration", "source", "text"]).slice(0, 3)
     return overview(view, telling)
   }
 )
@@ -63,6 +69,8 @@ export const changedFiles: Scene = on(
 interface Subject {
   /** Changed files that are there, of the whole repository. */
   readonly all: number
+  /** How many those are, in words. */
+  readonly changed: string
   /** Those of them outside of this folder. */
   readonly outside: number
   /** Those to read, the most telling first, as seen from this folder. */
@@ -71,13 +79,22 @@ interface Subject {
 
 const subjectOf = (view: View): Subject => {
   const { code, stdout } = outputOf(view.allResults[0])
-  if (code !== 0) return { all: 0, outside: 0, chosen: [] }
-  const [prefix = "", ...rest] = stdout.split("\n")
+  if (code !== 0) return { all: 0, changed: "", outside: 0, chosen: [] }
+  const isCut = Buffer.byteLength(stdout) >= outputBytes
+  const [prefix = "", ...rest] = (isCut ? stdout.slice(0, stdout.lastIndexOf("\n", stdout.length - 2)) : stdout).split(
+    "\n"
+  )
   const folder = unquote(prefix)
   const paths = rest.filter((line) => line !== "").map(unquote)
   const here = paths.filter((path) => path.startsWith(folder)).map((path) => path.slice(folder.length))
-  const chosen = pick(here, ["source", "test", "documentation", "configuration"]).slice(0, 4)
-  return { all: paths.length, outside: paths.length - here.length, chosen }
+  const chosen = pick(here, ["source", "test", "documentation", "configuration", "text", "other"]).slice(0, 4)
+  const least = isCut || paths.length >= 1000 ? "at least " : ""
+  return {
+    all: paths.length,
+    changed: least + count(paths.length, "changed file"),
+    outside: paths.length - here.length,
+    chosen
+  }
 }
 
 /** The files of some kinds, in the order of the kinds; without lock files, which tell little. */
@@ -148,7 +165,7 @@ const laterOf = (matches: ReadonlyArray<string>, where: string): string => {
 
 /** The changed files, and their surroundings. */
 const around = (view: View, stem: string | undefined): Turn => {
-  const { all, chosen, outside } = subjectOf(view)
+  const { changed, chosen, outside } = subjectOf(view)
   const results = view.allResults.slice(1)
   const [main = ""] = chosen
   const [neighbours, later, mentions, named] = results.slice(chosen.length)
@@ -156,7 +173,7 @@ const around = (view: View, stem: string | undefined): Turn => {
   const top = topOf(main) === "." ? "this folder" : topOf(main)
   return {
     text: [
-      `Read: ${chosen.length} of ${count(all, "changed file")}${outside === 0 ? "" : `, ${outside} of which are outside of this folder`}`,
+      `Read: ${chosen.length} of ${changed}${outside === 0 ? "" : `, ${outside} of which are outside of this folder`}`,
       ...described(chosen, results),
       `Around: ${folder} holds ${isCut(neighbours) ? "more than " : ""}${count(filesOf(neighbours).length, "file")}`,
       ...(stem === undefined
@@ -189,7 +206,7 @@ const testsOf = (result: ToolResult | undefined, main: string, stem: string): st
 
 /** The files of a folder in which nothing is known to have changed. */
 const overview = (view: View, read: ReadonlyArray<string>): Turn => {
-  const { all, outside } = subjectOf(view)
+  const { all, changed, outside } = subjectOf(view)
   const [, found, folders, later, ...pages] = view.allResults
   const files = filesOf(found)
   const top = filesOf(folders)
@@ -197,8 +214,8 @@ const overview = (view: View, read: ReadonlyArray<string>): Turn => {
     all === 0
       ? []
       : outside === all
-        ? [`Outside: all of the ${count(all, "changed file")}, so these are the other files of this folder`]
-        : ["Unread: none of the changed files here is one to read as text"]
+        ? [`Outside: of this folder are all of ${changed}, so these are the files in it`]
+        : ["Unread: of the changed files here none tells anything"]
   return {
     text: [
       ...why,

@@ -54,14 +54,14 @@ export const readable = (printed: string): string => {
 }
 
 /** What kind of thing a file is, as far as its path tells. */
-export type Kind = "test" | "documentation" | "configuration" | "source" | "other"
+export type Kind = "test" | "documentation" | "configuration" | "source" | "text" | "other"
 
 export const kindOf = (path: string): Kind => {
   const name = path.slice(path.lastIndexOf("/") + 1)
   if (/(^|\/)(tests?|spec|__tests__)\//.test(path) || /[._-](test|spec)s?(-d)?\.\w+$|^test_/.test(name)) return "test"
   if (
     /(^|\/)docs?\//.test(path) ||
-    /\.(md|mdx|rst|adoc|txt)$/i.test(name) ||
+    /\.(md|mdx|rst|adoc)$/i.test(name) ||
     /^(LICEN[CS]E|README|CHANGE|NOTICE)/.test(name)
   ) {
     return "documentation"
@@ -69,6 +69,7 @@ export const kindOf = (path: string): Kind => {
   if (languageOf(name) !== undefined) return "source"
   if (name.startsWith(".") || /\.(json|jsonc|ya?ml|toml|ini|cfg|conf|lock|xml|properties)$/i.test(name))
     return "configuration"
+  if (/\.(txt|csv|tsv|log)$/i.test(name)) return "text"
   return /^(Makefile|Dockerfile|Gemfile|Procfile)/.test(name) ? "configuration" : "other"
 }
 

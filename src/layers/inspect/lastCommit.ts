@@ -26,8 +26,8 @@ const timeout = 30
 /** A merge is compared with its first parent, the first commit with nothing; no program of the user's is run. */
 const showFlags = "-m --first-parent -M --format= --no-color --no-ext-diff --no-textconv --no-relative"
 
-/** How much of a patch is read: what a result has room for. */
-const patchBytes = 40_000
+/** How much of an output is read: what a result has room for. */
+const outputBytes = 40_000
 
 export const lastCommit: Scene = on(
   (view) => view.prompt === lastCommitPrompt,
@@ -36,21 +36,27 @@ export const lastCommit: Scene = on(
       command: `git log -1 --format='%h%n%p%n%an%n%ad%n%s' --date=short --no-color --no-show-signature && git rev-parse --is-shallow-repository`,
       timeout
     }),
-    call("bash", { command: "git --no-optional-locks status --porcelain | head -n 1000", timeout })
+    call("bash", {
+      command: "git --no-optional-locks -c core.fsmonitor=false status --porcelain | head -n 1000",
+      timeout
+    })
   ),
   (view) => {
     const commit = commitOf(view.allResults[0])
     if (typeof commit === "string") return commit
     return calls(
       ...["--shortstat", "--numstat", "--name-status"].map((what) =>
-        call("bash", { command: `git show ${what} ${commit.hash} ${showFlags} | head -n 1000`, timeout })
+        call("bash", {
+          command: `git show ${what} ${commit.hash} ${showFlags} | head -n 1000 | head -c ${outputBytes}`,
+          timeout
+        })
       )
     )
   },
   (view) => {
     const commit = commitOf(view.allResults[0])
     if (typeof commit === "string") return commit
-    const patch = `git show -p -U0 ${commit.hash} ${showFlags} | head -c ${patchBytes}`
+    const patch = `git show -p -U0 ${commit.hash} ${showFlags} | head -c ${outputBytes}`
     return changesOf(view).length === 0 ? report(view, commit) : calls(call("bash", { command: patch, timeout }))
   },
   (view) => {
@@ -85,10 +91,11 @@ interface Change {
 
 /** Both lists tell the same files in the same order; only the second tells a renamed file's names apart. */
 const changesOf = (view: View): ReadonlyArray<Change> => {
-  const numbers = linesOf(outputOf(view.allResults[3]).stdout)
-  return linesOf(outputOf(view.allResults[4]).stdout).map((line, index) => {
+  const numbers = wholeLines(view.allResults[3])
+  const names = wholeLines(view.allResults[4])
+  return names.slice(0, numbers.length).map((line, index) => {
     const [status = "", from = "", to] = line.split("\t")
-    const [added = "-", removed = "-"] = numbers[index]?.split("\t") ?? []
+    const [added = "-", removed = "-"] = numbers[index]!.split("\t")
     return {
       path: to === undefined ? readable(from) : `${readable(from)} -> ${readable(to)}`,
       status: status.slice(0, 1),
@@ -97,11 +104,20 @@ const changesOf = (view: View): ReadonlyArray<Change> => {
   })
 }
 
+/** The lines of an output, without the one at which it was cut. */
+const wholeLines = (result: ToolResult | undefined): ReadonlyArray<string> => {
+  const { stdout } = outputOf(result)
+  return linesOf(
+    Buffer.byteLength(stdout) < outputBytes ? stdout : stdout.slice(0, stdout.lastIndexOf("\n", stdout.length - 2))
+  )
+}
+
 const sizeOf = ({ lines }: Change): number => (lines === undefined ? 0 : lines.added + lines.removed)
 
 const report = (view: View, commit: Commit): Turn => {
   const changes = changesOf(view)
   const total = outputOf(view.allResults[2]).stdout.trim()
+  const files = Number(/^\d+/.exec(total)?.[0] ?? changes.length)
   const paths = changes.map(({ path }) => path.split(" -> ").at(-1)!)
   const bySize = changes.toSorted((a, b) => sizeOf(b) - sizeOf(a))
   const shown = bySize.slice(0, mostFiles)
@@ -113,13 +129,16 @@ const report = (view: View, commit: Commit): Turn => {
     ...(changes.length === 0
       ? ["Its diff is empty: it changes no file."]
       : [
+          ...(files > changes.length
+            ? [`Of its files only the first ${changes.length.toLocaleString("en-US")} were looked at.`]
+            : []),
           `Total: ${total}`,
           `Kinds: ${kindsOf(paths)}`,
           `Tests: ${listOf(touched("test"))}`,
           `Docs: ${listOf(touched("documentation"))}`,
           "Files:",
           ...shown.map((change) => fileLine(change, width)),
-          ...(bySize.length > mostFiles ? [`  and ${count(bySize.length - mostFiles, "more file")}`] : []),
+          ...(files > mostFiles ? [`  and ${count(files - mostFiles, "more file")}`] : []),
           ...findingsOf(outputOf(view.allResults[5]).stdout)
         ]),
     `Worktree: ${worktreeOf(view.allResults[1])}`
@@ -161,7 +180,7 @@ const worktreeOf = (result: ToolResult | undefined): string => {
 
 /** What a reviewer would stop at, in the lines that a patch adds. */
 const findingsOf = (patch: string): ReadonlyArray<string> => {
-  const whole = Buffer.byteLength(patch) < patchBytes
+  const whole = Buffer.byteLength(patch) < outputBytes
   const found: Array<string> = []
   let path = ""
   let line = 0
@@ -182,7 +201,7 @@ const findingsOf = (patch: string): ReadonlyArray<string> => {
       line++
     }
   }
-  const read = `the added lines${whole ? "" : ` in the first ${count(patchBytes, "byte")} of the patch`}`
+  const read = `the added lines${whole ? "" : ` in the first ${count(outputBytes, "byte")} of the patch`}`
   if (found.length === 0) return [`Findings: no TODO, FIXME, XXX, HACK, debugger or focused test in ${read}`]
   const more = found.length > mostFindings ? [`  and ${found.length - mostFindings} more`] : []
   return [`Findings: ${found.length} of ${read}`, ...found.slice(0, mostFindings), ...more]

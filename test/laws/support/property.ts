@@ -6,7 +6,10 @@ import { Effect, FastCheck as fc } from "effect"
 /** How many programs the great property tries; the other properties try a share of them. */
 export const runs = Math.max(1, Number(process.env["BATON_LAW_RUNS"] ?? 10_000))
 
-/** Set to replay: every property then starts from this seed. */
+/**
+ * Set it to the `seed` that a failure prints to replay that failure: every property then starts from it. A failure of
+ * the random programs prints the seed of its interleaving as well, which with the program is all that `check` needs.
+ */
 const fixedSeed = process.env["BATON_LAW_SEED"]
 
 /** The time limit of a test that runs a property, in milliseconds; none where more programs than usual are asked for. */
