@@ -1,7 +1,8 @@
 /**
  * The one write path over a store.
  */
-import type * as Context from "effect/Context"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { place } from "../services/Draft.js"
@@ -36,8 +37,8 @@ const make = (
     incarnation: string,
     known: Journal | undefined
   ): Effect.Effect<Journal, SessionNotFound | StoreError> =>
-    Effect.flatMap(existing(session), (row): Effect.Effect<Journal, SessionNotFound | StoreError> => {
-      if (row.incarnation !== incarnation) return new SessionNotFound({ session })
+    Effect.flatMap(store.get(session), (row): Effect.Effect<Journal, SessionNotFound | StoreError> => {
+      if (row?.incarnation !== incarnation) return new SessionNotFound({ session })
       if (row.owner === owner) return catchUp(row, known)
       return Effect.flatMap(store.claim(session, incarnation, owner), (claimed) => catchUp(claimed, known))
     })
@@ -104,10 +105,11 @@ const make = (
 
   const append = (journal: Journal, wanted: Write): Effect.Effect<void, StoreError> =>
     Effect.uninterruptible(
-      Effect.clockWith((clock) => {
+      Effect.withFiberRuntime((fiber) => {
         const { waiting } = journal
         if (waiting === undefined) {
           journal.waiting = []
+          const clock = Context.unsafeGet(fiber.currentDefaultServices, Clock.Clock)
           return write(journal, [wanted], clock.unsafeCurrentTimeMillis())
         }
         return Effect.async<void, StoreError>((resume) => {

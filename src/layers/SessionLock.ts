@@ -220,7 +220,7 @@ export const makeLock = (limits: {
 
   // ---------------------------------------------------------------- effects around the decisions
 
-  /** Asks until admitted or refused. Runs uninterruptibly but for the wait in a line. */
+  /** Asks until admitted or refused; the permit is still to be taken. Uninterruptible but for the wait in a line. */
   const enter = (
     request: LeaseRequest,
     restore: Restore,
@@ -240,13 +240,10 @@ export const makeLock = (limits: {
       lease.owned = owned
       if (!owned) lease.fiber = fiber as AnyFiber
       const decision = decide(request, lease, mark)
-      if (decision === undefined) return take(lease)
+      if (decision === undefined) return Effect.succeed(lease)
       if (decision instanceof Waiter) return stand(request, decision, restore, owned, onIdle)
       return Effect.fail(decision)
     })
-
-  /** The permit is free: the grant has reserved it, and whoever held it gave it back before that. */
-  const take = (lease: LeaseState): Effect.Effect<LeaseState> => Effect.as(lease.gate!.permits.take(1), lease)
 
   const stand = (
     request: LeaseRequest,
@@ -259,25 +256,20 @@ export const makeLock = (limits: {
       if (Exit.isFailure(exit)) {
         const withdrawn = Effect.failCause(exit.cause)
         // The grant may have come in the same instant as the interruption: then the place goes on to the next.
-        if (waiter.outcome === "granted") {
-          return Effect.zipRight(Effect.flatMap(take(waiter.lease), release), withdrawn)
-        }
-        dismiss(waiter, "retry")
+        if (waiter.outcome === "granted") settle(waiter.lease)
+        else dismiss(waiter, "retry")
         return withdrawn
       }
-      if (waiter.outcome === "granted") {
-        return Effect.zipRight(stamp(waiter.lease), take(waiter.lease))
-      }
+      if (waiter.outcome === "granted") return stamp(waiter.lease)
       if (waiter.outcome === "retry") return enter(request, restore, owned, onIdle)
       return Effect.fail(waiter.outcome as LockError)
     })
 
-  const stamp = (lease: LeaseState): Effect.Effect<void> =>
-    Effect.clockWith((clock) =>
-      Effect.sync(() => {
-        lease.since = clock.unsafeCurrentTimeMillis()
-      })
-    )
+  const stamp = (lease: LeaseState): Effect.Effect<LeaseState> =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      lease.since = now
+      return lease
+    })
 
   const wait = (waiter: Waiter): Effect.Effect<void> =>
     Effect.async<void>((resume) => {
@@ -300,17 +292,22 @@ export const makeLock = (limits: {
     return Effect.acquireUseRelease(Effect.fork(Effect.interruptible(expire)), () => waiting, Fiber.interrupt)
   }
 
-  /** Gives the place back after everything admitted under the lease has ended. Idempotent; never interrupted. */
+  /** Ends what was admitted under a lease: from here on nobody enters under it. */
+  const empty = (lease: LeaseState): Effect.Effect<void> => {
+    const ending = shut(lease)
+    return ending.size > 0 ? drain(ending) : Effect.void
+  }
+
+  /** Gives an acquired place back after everything under it has ended. Idempotent; never interrupted. */
   const release = (lease: LeaseState): Effect.Effect<void> =>
     Effect.suspend(() => {
       if (lease.phase === "ended") return Effect.void
       if (lease.phase === "closing") return ended(lease)
-      const ending = shut(lease)
-      return ending.size > 0 ? Effect.zipRight(drain(ending), giveBack(lease)) : giveBack(lease)
+      return Effect.zipRight(
+        empty(lease),
+        Effect.flatMap(lease.gate!.permits.release(1), () => Effect.sync(() => settle(lease)))
+      )
     })
-
-  const giveBack = (lease: LeaseState): Effect.Effect<void> =>
-    Effect.flatMap(lease.gate!.permits.release(1), () => Effect.sync(() => settle(lease)))
 
   /** Interrupts leases and awaits their end. */
   const drain = (leases: Iterable<LeaseState>): Effect.Effect<void> =>
@@ -349,27 +346,46 @@ export const makeLock = (limits: {
       return ending.size > 0 ? Effect.uninterruptible(drain(ending)) : Effect.void
     })
 
-  const hold = <A, E, R, R2 = never>(
+  const hold = <A, E, R>(
     request: LeaseRequest,
     use: (lease: Lease) => Effect.Effect<A, E, R>,
-    options?: HoldOptions<R2>
-  ): Effect.Effect<A, E | LockError, Exclude<R, R2>> =>
+    options?: HoldOptions<R>
+  ): Effect.Effect<A, E | LockError, R> =>
     Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(enter(request, restore, true, options?.onIdle), (lease) => {
-        return Effect.withFiberRuntime<A, E, Exclude<R, R2>>((caller) => {
-          const fiber = fork(caller as AnyFiber, lease, use, options?.context)
-          lease.fiber = fiber as AnyFiber
-          // Whoever wanted it to end before its fiber was known has not been heard yet.
-          if (lease.stopped) fiber.unsafeInterruptAsFork(caller.id())
-          return Effect.flatMap(
-            Effect.onInterrupt(restore(fiber.await), () =>
-              Effect.zipRight(fiber.interruptAsFork(caller.id()), fiber.await)
-            ),
-            (exit) => exit
-          )
-        }).pipe(Effect.ensuring(release(lease)))
-      })
+      Effect.flatMap(enter(request, restore, true, options?.onIdle), (lease) =>
+        // The permit is free: the grant has reserved it, and whoever held it gave it back before that.
+        Effect.flatMap(
+          lease.gate!.permits.withPermitsIfAvailable(1)(run(lease, use, options?.context, restore)),
+          (exit): Effect.Effect<A, E> => {
+            settle(lease)
+            return Option.getOrElse(exit, () => Exit.die(new Error("The permit of a granted lease was taken.")))
+          }
+        )
+      )
     )
+
+  /** Runs an operation in a fiber of its own and ends what was admitted under it. Never fails: gives how it ended. */
+  const run = <A, E, R>(
+    lease: LeaseState,
+    use: (lease: Lease) => Effect.Effect<A, E, R>,
+    context: Context.Context<R> | undefined,
+    restore: Restore
+  ): Effect.Effect<Exit.Exit<A, E>, never, R> =>
+    Effect.withFiberRuntime<Exit.Exit<A, E>, never, R>((caller) => {
+      const fiber = fork(caller as AnyFiber, lease, use, context)
+      lease.fiber = fiber as AnyFiber
+      // Whoever wanted it to end before its fiber was known has not been heard yet.
+      if (lease.stopped) fiber.unsafeInterruptAsFork(caller.id())
+      const exit = fiber.unsafePoll()
+      if (exit !== null) return Effect.as(empty(lease), exit)
+      return Effect.matchCauseEffect(restore(exitOf(fiber)), {
+        onSuccess: (exit) => Effect.as(empty(lease), exit),
+        onFailure: (cause) => {
+          fiber.unsafeInterruptAsFork(caller.id())
+          return Effect.flatMap(exitOf(fiber), () => Effect.as(empty(lease), Exit.failCause(cause)))
+        }
+      })
+    })
 
   return {
     size: () => table.size,
@@ -378,7 +394,10 @@ export const makeLock = (limits: {
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(Scope.Scope, (scope) =>
           Effect.flatMap(enter(request, restore, false), (lease) =>
-            Effect.as(Scope.addFinalizer(scope, release(lease)), lease)
+            Effect.zipRight(
+              lease.gate!.permits.take(1),
+              Effect.as(Scope.addFinalizer(scope, release(lease)), lease)
+            )
           )
         )
       ),
@@ -386,6 +405,8 @@ export const makeLock = (limits: {
     hold,
 
     open: (lease) => new DelegationState(lease as LeaseState),
+
+    shut: (delegation) => shutDelegation(delegation as DelegationState).size === 0,
 
     close: (delegation) => close(delegation as DelegationState),
 
@@ -483,21 +504,24 @@ const fork = <A, E, R>(
   caller: AnyFiber,
   lease: LeaseState,
   use: (lease: Lease) => Effect.Effect<A, E, R>,
-  context: Context.Context<never> | undefined
+  context: Context.Context<R> | undefined
 ): Fiber.RuntimeFiber<A, E> => {
   const runtime = Runtime.make<R>({
-    context: (context === undefined
-      ? caller.currentContext
-      : Context.merge(caller.currentContext, context)) as Context.Context<R>,
+    context: context ?? (caller.currentContext as Context.Context<R>),
     runtimeFlags: Runtime.defaultRuntimeFlags,
     fiberRefs: caller.getFiberRefs()
   })
+  const updateRefs = (refs: FiberRefs.FiberRefs, fiberId: FiberId.Runtime) =>
+    FiberRefs.updateAs(refs, { fiberId, fiberRef: currentMark, value: { lease, delegation: undefined } })
   return Runtime.runFork(
     runtime,
     Effect.suspend(() => use(lease)),
-    {
-      updateRefs: (refs, fiberId) =>
-        FiberRefs.updateAs(refs, { fiberId, fiberRef: currentMark, value: { lease, delegation: undefined } })
-    }
+    { updateRefs }
   )
 }
+
+/** How a fiber ends. Its observers are called in the step in which it does, which `await` would wait a turn for. */
+const exitOf = <A, E>(fiber: Fiber.RuntimeFiber<A, E>): Effect.Effect<Exit.Exit<A, E>> =>
+  Effect.async<Exit.Exit<A, E>>((resume) => {
+    fiber.addObserver((exit) => resume(Effect.succeed(exit)))
+  })

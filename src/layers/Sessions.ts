@@ -77,7 +77,7 @@ const make = (engine: Context.Context<Needs | SessionStore>): Context.Tag.Servic
     )
 
   const create = (options: OpenOptions<unknown>): Effect.Effect<SessionRow, SessionAlreadyExists | SessionStoreError> =>
-    Effect.flatMap(Clock.currentTimeMillis, (createdAt) => {
+    Effect.withFiberRuntime((fiber) => {
       const row: SessionRow = {
         id: options.id,
         incarnation: ids.unsafeNext(),
@@ -88,7 +88,7 @@ const make = (engine: Context.Context<Needs | SessionStore>): Context.Tag.Servic
         cwd: options.cwd ?? ".",
         parent: null,
         depth: 0,
-        createdAt
+        createdAt: Context.unsafeGet(fiber.currentDefaultServices, Clock.Clock).unsafeCurrentTimeMillis()
       }
       return Effect.as(store.create(row), row)
     })

@@ -6,7 +6,6 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import type * as Runtime from "effect/Runtime"
 import * as Draft from "../services/Draft.js"
 import type { LockError, SessionNotFound, StoreError } from "../services/Errors.js"
@@ -109,7 +108,8 @@ export const operation = <A, E, R>(
           : within(new Operation(engine, clock, ref, lease, outer, outer.operationId), body)
       },
       {
-        context: engine.context,
+        // What a body needs beyond the engine comes from the handle or the caller, and both are in there.
+        context: engine.context as Context.Context<R | Needs>,
         onIdle: () => engine.events.publish({ _tag: "Idle", session: ref.id, at: clock.unsafeCurrentTimeMillis() })
       }
     )
@@ -134,18 +134,28 @@ const framed = <A, E, R>(
       ref.journal = journal
       journal.start(lease.operationId)
       const running = new Operation(engine, clock, ref, lease, journal, lease.operationId)
+      const end = () => {
+        running.stop()
+        engine.history.end(ref.id)
+      }
       const start = Draft.operationStarted(spec.kind)
-      const started = running.append(spec.first === undefined ? [start] : [start, ...spec.first])
-      const run = Effect.flatMap(started, () =>
-        Effect.flatMap(Effect.exit(restore(body(running))), (exit) => {
-          running.stop()
-          return settle(running, spec.kind, exit)
-        })
-      )
-      return Effect.ensuring(
-        run,
-        Effect.sync(() => engine.history.end(ref.id))
-      )
+      return Effect.matchCauseEffect(running.append(spec.first === undefined ? [start] : [start, ...spec.first]), {
+        onFailure: (cause) => {
+          end()
+          return Effect.failCause(cause)
+        },
+        onSuccess: () =>
+          Effect.matchCauseEffect(restore(body(running)), {
+            onFailure: (cause) => {
+              end()
+              return settleFailed(running, spec.kind, cause)
+            },
+            onSuccess: (done) => {
+              end()
+              return settleDone(running, spec.kind, done)
+            }
+          })
+      })
     })
   )
 
@@ -158,24 +168,25 @@ const within = <A, E, R>(
     drafts.length === 0 ? Effect.succeed(value) : Effect.as(running.append(drafts), value)
   )
 
-/** Records the end in one write with what the body left to record, then gives the body's result. */
-const settle = <A, E>(
+/** Records the end in one write with what the body left to record. */
+const settleDone = <A>(
   running: Operation,
   kind: OperationKind,
-  exit: Exit.Exit<Done<A>, E>
-): Effect.Effect<A, E | StoreError> => {
+  { drafts, value }: Done<A>
+): Effect.Effect<A, StoreError> =>
+  Effect.as(record(running, [...drafts, Draft.completed(kind, running.journal.usage())]), value)
+
+const settleFailed = <E>(
+  running: Operation,
+  kind: OperationKind,
+  cause: Cause.Cause<E>
+): Effect.Effect<never, E | StoreError> => {
   const usage = running.journal.usage()
-  if (Exit.isSuccess(exit)) {
-    const { drafts, value } = exit.value
-    return Effect.as(record(running, [...drafts, Draft.completed(kind, usage)]), value)
-  }
-  const { cause } = exit
-  if (!Cause.isInterrupted(cause)) {
-    return Effect.zipRight(record(running, [Draft.failed(kind, usage, failureOf(cause))]), Effect.failCause(cause))
-  }
   const by = running.lease.interruptedBy ?? "caller"
-  const end = Draft.interrupted(kind, usage, by)
-  return Effect.zipRight(record(running, [...cutReply(running), end]), Effect.failCause(cause))
+  const drafts = Cause.isInterrupted(cause)
+    ? [...cutReply(running), Draft.interrupted(kind, usage, by)]
+    : [Draft.failed(kind, usage, failureOf(cause))]
+  return Effect.zipRight(record(running, drafts), Effect.failCause(cause))
 }
 
 /** What had arrived of a reply that was cut is kept, marked. */

@@ -125,12 +125,13 @@ class Calls<R> {
     const deadline = clock.unsafeCurrentTimeMillis() + (handled.deadline ?? this.limits.toolDeadline)
     const running: Running = { call, context, delegation, deadline, fiber: undefined, abandonedAt: undefined }
     this.running.add(running)
-    const handler = Effect.ensuring(
-      Effect.suspend(() => handled.handle(context)),
-      engine.lock.close(delegation)
-    )
+    const handler = Effect.suspend(() => handled.handle(context))
     running.fiber = Runtime.runFork(this.runtime, handler, { updateRefs })
-    running.fiber.addObserver((exit) => this.onEnd(running, exit))
+    running.fiber.addObserver((exit) => {
+      // A call has ended when what it was admitted for has.
+      if (engine.lock.shut(delegation)) return this.onEnd(running, exit)
+      Runtime.runFork(this.runtime, engine.lock.close(delegation)).addObserver(() => this.onEnd(running, exit))
+    })
   }
 
   private onEnd(running: Running, exit: Exit.Exit<unknown, ToolProblem>): void {

@@ -62,7 +62,7 @@ export interface Holder extends OperationRef {
 }
 
 export interface HoldOptions<R> {
-  /** Services that the operation sees over those of its caller. */
+  /** The services that the operation sees in place of its caller's. */
   readonly context?: Context.Context<R> | undefined
   /**
    * Called when the session is free and nobody stands in line, in the very step that frees it, so that whoever is
@@ -87,14 +87,19 @@ export class SessionLock extends Context.Tag("baton/SessionLock")<
      * ended, however it ended. Another operation that interrupts this one interrupts `use` and not the caller, who
      * sees an interrupted result. Interrupting the caller interrupts `use` and waits for its end.
      */
-    readonly hold: <A, E, R, R2 = never>(
+    readonly hold: <A, E, R>(
       request: LeaseRequest,
       use: (lease: Lease) => Effect.Effect<A, E, R>,
-      options?: HoldOptions<R2>
-    ) => Effect.Effect<A, E | LockError, Exclude<R, R2>>
+      options?: HoldOptions<R>
+    ) => Effect.Effect<A, E | LockError, R>
 
     /** Opens a delegation of a live lease, for a tool call that is forked with `markOf` in its FiberRefs. */
     readonly open: (lease: Lease) => Delegation
+
+    /**
+     * Ends a delegation's mark at once, and tells whether that is all: `false` where `close` has something to await.
+     */
+    readonly shut: (delegation: Delegation) => boolean
 
     /**
      * Closes a delegation: at once no fiber that carries it has a right of entry. Waits until what was admitted

@@ -3,6 +3,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as FiberId from "effect/FiberId"
 import { type AnySchema, codec, explainIssue } from "./AnySchema.js"
 import type { ToolSpec } from "./Model.js"
@@ -79,15 +80,21 @@ export const make = <
   const parameters = options.parameters === undefined ? undefined : codec(options.parameters)
   const success = options.success === undefined ? undefined : codec(options.success)
   let inputSchema: object | undefined
+  const encode =
+    success === undefined
+      ? Effect.succeed<unknown>
+      : (value: unknown) => Effect.mapError(success.encode(value), badValue)
+  const run = (params: unknown, call: ToolCall) =>
+    Effect.matchCauseEffect(
+      answer(() => options.run(params as Params<P>, call) as Answer<unknown, unknown, unknown>),
+      { onFailure: failed, onSuccess: encode }
+    )
   const handle = (args: unknown, call: ToolCall): Effect.Effect<unknown, ToolProblem, unknown> => {
-    const run = (params: unknown) =>
-      Effect.catchAllCause(
-        answer(() => options.run(params as Params<P>, call) as Answer<unknown, unknown, unknown>),
-        failed
-      )
-    const value =
-      parameters === undefined ? run({}) : Effect.flatMap(Effect.mapError(parameters.decode(args), badArguments), run)
-    return success === undefined ? value : Effect.flatMap(value, (it) => Effect.mapError(success.encode(it), badValue))
+    if (parameters === undefined) return run({}, call)
+    const decoded = parameters.decode(args)
+    // A schema without effects of its own has decoded by now.
+    if (Either.isEither(decoded) && Either.isRight(decoded)) return run(decoded.right, call)
+    return Effect.flatMap(Effect.mapError(decoded, badArguments), (params) => run(params, call))
   }
   return {
     name,
