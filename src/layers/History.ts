@@ -5,6 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import { place } from "../services/Draft.js"
 import type { Entry } from "../services/Entry.js"
 import { SessionNotFound, type SessionStoreError, type StoreError } from "../services/Errors.js"
@@ -104,19 +105,18 @@ const make = (
   }
 
   const append = (journal: Journal, wanted: Write): Effect.Effect<void, StoreError> =>
-    Effect.uninterruptible(
-      Effect.withFiberRuntime((fiber) => {
-        const { waiting } = journal
-        if (waiting === undefined) {
-          journal.waiting = []
-          const clock = Context.unsafeGet(fiber.currentDefaultServices, Clock.Clock)
-          return write(journal, [wanted], clock.unsafeCurrentTimeMillis())
-        }
-        return Effect.async<void, StoreError>((resume) => {
-          waiting.push({ ...wanted, resume })
-        })
+    Effect.withFiberRuntime((fiber, { runtimeFlags }) => {
+      if (RuntimeFlags.interruptible(runtimeFlags)) return Effect.uninterruptible(append(journal, wanted))
+      const { waiting } = journal
+      if (waiting === undefined) {
+        journal.waiting = []
+        const clock = Context.unsafeGet(fiber.currentDefaultServices, Clock.Clock)
+        return write(journal, [wanted], clock.unsafeCurrentTimeMillis())
+      }
+      return Effect.async<void, StoreError>((resume) => {
+        waiting.push({ ...wanted, resume })
       })
-    )
+    })
 
   return {
     owner,

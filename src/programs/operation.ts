@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Runtime from "effect/Runtime"
 import * as Draft from "../services/Draft.js"
 import type { LockError, SessionNotFound, StoreError } from "../services/Errors.js"
@@ -174,7 +175,7 @@ const settleDone = <A>(
   kind: OperationKind,
   { drafts, value }: Done<A>
 ): Effect.Effect<A, StoreError> =>
-  Effect.as(record(running, [...drafts, Draft.completed(kind, running.journal.usage())]), value)
+  record(running, [...drafts, Draft.completed(kind, running.journal.usage())], Exit.succeed(value))
 
 const settleFailed = <E>(
   running: Operation,
@@ -186,7 +187,7 @@ const settleFailed = <E>(
   const drafts = Cause.isInterrupted(cause)
     ? [...cutReply(running), Draft.interrupted(kind, usage, by)]
     : [Draft.failed(kind, usage, failureOf(cause))]
-  return Effect.zipRight(record(running, drafts), Effect.failCause(cause))
+  return record(running, drafts, Exit.failCause(cause))
 }
 
 /** What had arrived of a reply that was cut is kept, marked. */
@@ -202,17 +203,22 @@ const cutReply = (running: Operation): ReadonlyArray<Draft.Draft> =>
         )
       ]
 
-/** Stores the end. Where that fails those who watch still hear of it: every start has its end. */
-const record = (running: Operation, drafts: ReadonlyArray<Draft.Draft>): Effect.Effect<void, StoreError> =>
-  Effect.tapError(running.append(drafts), () =>
-    Effect.sync(() => {
-      const end = drafts.at(-1)
-      if (end === undefined) return
+/** Stores the end, then gives the result. Where that fails, who listens hears of it all the same: a start has an end. */
+const record = <A, E>(
+  running: Operation,
+  drafts: ReadonlyArray<Draft.Draft>,
+  result: Exit.Exit<A, E>
+): Effect.Effect<A, E | StoreError> =>
+  Effect.matchCauseEffect(running.append(drafts), {
+    onSuccess: () => result,
+    onFailure: (cause) => {
+      const end = drafts.at(-1)!
       const at = running.clock.unsafeCurrentTimeMillis()
       const event = ofEntry(running.ref.id, { ...end, at, operationId: running.id })
       running.engine.events.publish("seq" in event ? { ...event, seq: undefined } : event)
-    })
-  )
+      return Effect.failCause(cause)
+    }
+  })
 
 /** An error by its tag and its sentence, as entries and events carry it. */
 export const failureOf = (cause: Cause.Cause<unknown>): Failure => {

@@ -6,6 +6,7 @@ import * as Draft from "../services/Draft.js"
 import type { ToolCallPart } from "../services/Entry.js"
 import { InvalidInput, LimitReached, ModelNotConfigured } from "../services/Errors.js"
 import type { Call } from "../services/History.js"
+import type { LimitValues } from "../services/Limits.js"
 import type { PromptError, PromptInput, PromptOptions, Reply, SessionRef } from "../services/Session.js"
 import type { Lease } from "../services/SessionLock.js"
 import type * as Tool from "../services/Tool.js"
@@ -62,7 +63,7 @@ const converse = (
   const model = options?.model ?? agent.model ?? inherited?.model ?? engine.model.defaultModel
   if (model === undefined) return new ModelNotConfigured({ model })
   const thinking = options?.thinking ?? agent.thinking ?? inherited?.thinking
-  const limits = { ...(inherited?.limits ?? engine.limits), ...agent.limits, ...options?.limits }
+  const limits = overlay(inherited?.limits ?? engine.limits, agent.limits, options?.limits)
   journal.call = { model, thinking, limits }
   const tools = toolset(agent, options?.tools, engine.taskTool, lease.depth < engine.limits.taskDepth)
   const request = { model, thinking, instructions: agent.instructions, tools: tools.specs }
@@ -100,6 +101,10 @@ const converse = (
 
   return next(0)
 }
+
+/** Most agents and calls set no limits of their own. */
+const overlay = (base: LimitValues, ...over: ReadonlyArray<Partial<LimitValues> | undefined>): LimitValues =>
+  over.every((it) => it === undefined || Object.keys(it).length === 0) ? base : Object.assign({}, base, ...over)
 
 /** Finds the tool of a call. */
 const dispatchTo = (running: Operation, tools: Toolset, call: ToolCallPart): Dispatched<unknown> => {
