@@ -1,20 +1,21 @@
 #!/usr/bin/env node
+/**
+ * Starts the executable, or says what it lacks: the packages that it is made of are optional peers of the library.
+ */
 import { createRequire } from "node:module"
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import * as NodePath from "@effect/platform-node/NodePath"
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as CliEngine from "./layers/CliEngine.js"
-import * as Stdio from "./layers/Stdio.js"
-import * as Cli from "./programs/cli.js"
 
-const { version } = createRequire(import.meta.url)("../package.json") as { readonly version: string }
+const { peerDependencies } = createRequire(import.meta.url)("../package.json") as {
+  readonly peerDependencies: Readonly<Record<string, string>>
+}
 
-Cli.run(process.argv, { version, engine: CliEngine.layer }).pipe(
-  Effect.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, Stdio.layer)),
-  NodeRuntime.runMain({
-    disableErrorReporting: true,
-    teardown: (exit, onExit) => onExit(Cli.exitCode(exit))
-  })
-)
+const needed = ["@effect/cli", "@effect/platform", "@effect/platform-node"]
+
+try {
+  const { main } = await import("./layers/Executable.js")
+  main()
+} catch (error) {
+  if (!(error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND")) throw error
+  const packages = needed.map((name) => `"${name}@${peerDependencies[name]}"`).join(" ")
+  process.stderr.write(`The executable needs packages that are not installed: npm install ${packages}\n`)
+  process.exitCode = 2
+}

@@ -11,29 +11,18 @@ import { ModelNotUsable } from "../services/ModelChoice.js"
 import type { Sandbox, SandboxTools } from "../services/Sandbox.js"
 import type { Sessions } from "../services/Session.js"
 import * as BuiltinTools from "./BuiltinTools.js"
-import * as EventsLayer from "./Events.js"
-import * as History from "./History.js"
+import * as Engine from "./Engine.js"
 import * as InspectScript from "./InspectScript.js"
-import * as MemorySessionStore from "./MemorySessionStore.js"
 import * as NodeSandbox from "./NodeSandbox.js"
 import * as ScriptedModel from "./ScriptedModel.js"
-import * as SessionLock from "./SessionLock.js"
-import * as SessionsLayer from "./Sessions.js"
-import * as TaskTool from "./TaskTool.js"
 
 export const layer = (
   setup: Setup
 ): Layer.Layer<Sessions | Events | Sandbox | SandboxTools, ModelNotUsable | SandboxError> =>
-  Layer.provideMerge(sessions, Layer.provideMerge(BuiltinTools.layer, NodeSandbox.layer({ root: setup.cwd }))).pipe(
-    Layer.provide(model(setup))
-  )
-
-/** Sessions in memory, and the events of all of them. */
-export const sessions: Layer.Layer<Sessions | Events, never, Model> = SessionsLayer.layer.pipe(
-  Layer.provide(History.layer),
-  Layer.provideMerge(EventsLayer.layer),
-  Layer.provide(Layer.mergeAll(MemorySessionStore.layer, TaskTool.layer, SessionLock.layer))
-)
+  Layer.provideMerge(
+    Engine.layerMemory,
+    Layer.provideMerge(BuiltinTools.layer, NodeSandbox.layer({ root: setup.cwd }))
+  ).pipe(Layer.provide(model(setup)))
 
 const model = ({ model: chosen }: Setup): Layer.Layer<Model, ModelNotUsable> => {
   if (chosen._tag === "Scripted") return ScriptedModel.layer(InspectScript.script)

@@ -394,10 +394,7 @@ export const makeLock = (limits: {
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(Scope.Scope, (scope) =>
           Effect.flatMap(enter(request, restore, false), (lease) =>
-            Effect.zipRight(
-              lease.gate!.permits.take(1),
-              Effect.as(Scope.addFinalizer(scope, release(lease)), lease)
-            )
+            Effect.zipRight(lease.gate!.permits.take(1), Effect.as(Scope.addFinalizer(scope, release(lease)), lease))
           )
         )
       ),

@@ -52,7 +52,11 @@ export class Sandbox extends Context.Tag("baton/Sandbox")<
     /** Reads `limit` bytes from `offset`, fewer only at the end of the file. Only regular files are read. */
     readonly read: (
       path: string,
-      options?: { readonly cwd?: string | undefined; readonly offset?: number | undefined; readonly limit?: number | undefined }
+      options?: {
+        readonly cwd?: string | undefined
+        readonly offset?: number | undefined
+        readonly limit?: number | undefined
+      }
     ) => Effect.Effect<Uint8Array, SandboxError>
     /** What stands at a path, links followed inside the root. */
     readonly stat: (path: string, cwd?: string) => Effect.Effect<FileStat, SandboxError>

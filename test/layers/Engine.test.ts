@@ -22,7 +22,11 @@ describe("Engine", () => {
           Layer.provide(
             Model.layerScripted([
               Script.on("look", Script.calls(Script.task("read it")), (seen) => seen.results[0]!.text),
-              Script.on("read it", Script.calls(Script.call("read", { path: "package.json" })), (seen) => seen.results[0]!.text)
+              Script.on(
+                "read it",
+                Script.calls(Script.call("read", { path: "package.json" })),
+                (seen) => seen.results[0]!.text
+              )
             ])
           )
         )

@@ -14,7 +14,7 @@ import { commit, git, removeFolders, repository, temporary, write } from "../sup
 const fromHere = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const bin = fromHere("../../dist/bin.js")
 const slowCli = fromHere("../support/slowCli.mjs")
-const hideProviders = fromHere("../support/hideProviders.mjs")
+const hidePackages = fromHere("../support/hidePackages.mjs")
 
 interface Run {
   readonly code: number | null
@@ -161,7 +161,10 @@ describe("baton prompt", () => {
   })
 
   it("answers anything else by saying what it is", async () => {
-    const done = await run(["prompt", "hello"], { node: ["--import", hideProviders] })
+    const done = await run(["prompt", "hello"], {
+      node: ["--import", hidePackages],
+      env: { HIDDEN: "@effect/ai" }
+    })
     assert.strictEqual(done.code, 0)
     assert.match(answerOf(done), /^I am the scripted model embedded in Baton.*ANTHROPIC_API_KEY or OPENAI_API_KEY/)
   })
@@ -237,8 +240,12 @@ describe("usage and configuration", () => {
     const env = { ANTHROPIC_API_KEY: "key", ANTHROPIC_BASE_URL: "nowhere" }
     await refused(["prompt", "hi"], /ANTHROPIC_BASE_URL is not an http or https address/, { env })
     await refused(["prompt", "hi"], /npm install @effect\/ai @effect\/ai-anthropic/, {
-      env: { ANTHROPIC_API_KEY: "key" },
-      node: ["--import", hideProviders]
+      env: { ANTHROPIC_API_KEY: "key", HIDDEN: "@effect/ai" },
+      node: ["--import", hidePackages]
+    })
+    await refused(["prompt", "hi"], /^The executable needs packages .* npm install "@effect\/cli@\^0\.77\.2" /, {
+      env: { HIDDEN: "@effect/cli" },
+      node: ["--import", hidePackages]
     })
   })
 

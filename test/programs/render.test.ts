@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, FastCheck as fc, Fiber, Layer, Queue, TestClock } from "effect"
 import { Agent, type Event, Model, Script, Sessions } from "effect-baton"
 import stringWidth from "string-width"
-import * as CliEngine from "../../src/layers/CliEngine.js"
+import * as Engine from "../../src/layers/Engine.js"
 import { drawing, jsonLine, liveLines, plainLines, summary, textLines, treeLines } from "../../src/programs/render.js"
 import { clean, empty, oneLine, step, type Tree } from "../../src/programs/tree.js"
 import { Events } from "../../src/services/Events.js"
@@ -130,7 +130,7 @@ describe("the tree", () => {
 })
 
 const engine = Layer.provide(
-  CliEngine.sessions,
+  Engine.layerMemory,
   Model.layerScripted([
     Script.on("go", Script.calls(Script.task("one"), Script.task("two")), "done"),
     Script.always("ok")

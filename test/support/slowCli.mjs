@@ -4,7 +4,7 @@ import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer } from "effect"
 import * as BuiltinTools from "../../dist/layers/BuiltinTools.js"
-import * as CliEngine from "../../dist/layers/CliEngine.js"
+import * as Engine from "../../dist/layers/Engine.js"
 import * as NodeSandbox from "../../dist/layers/NodeSandbox.js"
 import * as ScriptedModel from "../../dist/layers/ScriptedModel.js"
 import * as Stdio from "../../dist/layers/Stdio.js"
@@ -21,7 +21,7 @@ const script = [
 ]
 
 const engine = ({ cwd }) =>
-  Layer.provideMerge(CliEngine.sessions, Layer.provideMerge(BuiltinTools.layer, NodeSandbox.layer({ root: cwd }))).pipe(
+  Layer.provideMerge(Engine.layerMemory, Layer.provideMerge(BuiltinTools.layer, NodeSandbox.layer({ root: cwd }))).pipe(
     Layer.provide(ScriptedModel.layer(script))
   )
 
