@@ -9,16 +9,18 @@ import { Ids } from "../services/Ids.js"
 import { Limits, type LimitValues } from "../services/Limits.js"
 import { Model } from "../services/Model.js"
 import { SessionLock } from "../services/SessionLock.js"
+import { SessionStore } from "../services/SessionStore.js"
 import { TaskTool } from "../services/TaskTool.js"
 
 /** The services that every operation needs. */
-export type Needs = SessionLock | History | Events | Model | TaskTool
+export type Needs = SessionLock | History | Events | Model | TaskTool | SessionStore
 
 export interface Engine {
   readonly context: Context.Context<Needs>
   readonly lock: Context.Tag.Service<SessionLock>
   readonly history: Context.Tag.Service<History>
   readonly events: Context.Tag.Service<Events>
+  readonly store: Context.Tag.Service<SessionStore>
   readonly model: Context.Tag.Service<Model>
   readonly taskTool: Context.Tag.Service<TaskTool>
   readonly limits: LimitValues
@@ -36,6 +38,7 @@ export const engineOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>, over: Cont
     lock: Context.get(context, SessionLock),
     history: Context.get(context, History),
     events: Context.get(context, Events),
+    store: Context.get(context, SessionStore),
     model: Context.get(context, Model),
     taskTool: Context.get(context, TaskTool),
     limits: Context.get(context, Limits),

@@ -10,14 +10,31 @@ export const mutants = [
   {
     name: "no drain: a lease is given back while tasks run under it",
     file: lock,
-    find: "return ending.size > 0 ? Effect.zipRight(drain(ending), giveBack(lease)) : giveBack(lease)",
-    replace: "return giveBack(lease)"
+    find: "return ending.size > 0 ? drain(ending) : Effect.void",
+    replace: "return Effect.as(Effect.void, ending)"
   },
   {
     name: "release before children: the session is given back, then the tasks are drained",
     file: lock,
-    find: "return ending.size > 0 ? Effect.zipRight(drain(ending), giveBack(lease)) : giveBack(lease)",
-    replace: "return ending.size > 0 ? Effect.zipRight(giveBack(lease), drain(ending)) : giveBack(lease)"
+    find: "onSuccess: (exit) => Effect.as(empty(lease), exit),",
+    replace: `onSuccess: (exit) => {
+          const ending = shut(lease)
+          settle(lease)
+          return Effect.as(drain(ending), exit)
+        },`
+  },
+  {
+    name: "release before children: an acquired session is given back, then the tasks are drained",
+    file: lock,
+    find: `      return Effect.zipRight(
+        empty(lease),
+        Effect.flatMap(lease.gate!.permits.release(1), () => Effect.sync(() => settle(lease)))
+      )`,
+    replace: `      const below = empty(lease)
+      return Effect.zipRight(
+        Effect.flatMap(lease.gate!.permits.release(1), () => Effect.sync(() => settle(lease))),
+        below
+      )`
   },
   {
     name: "no drain of a tool call: it ends while what it forked runs on",
@@ -142,20 +159,20 @@ export const mutants = [
   {
     name: "permit lost when the waiter is interrupted in the instant of the grant",
     file: lock,
-    find: "return Effect.zipRight(Effect.flatMap(take(waiter.lease), release), withdrawn)",
-    replace: "return withdrawn"
+    find: 'if (waiter.outcome === "granted") settle(waiter.lease)',
+    replace: 'if (waiter.outcome === "granted") void 0'
   },
   {
     name: "a waiter that goes away keeps its place",
     file: lock,
-    find: `        dismiss(waiter, "retry")\n        return withdrawn`,
-    replace: "        return withdrawn"
+    find: '        else dismiss(waiter, "retry")',
+    replace: "        else void 0"
   },
   {
     name: "interruption in the instant of the grant takes the grant for a wait",
     file: lock,
-    find: `        if (waiter.outcome === "granted") {\n          return Effect.zipRight(Effect.flatMap`,
-    replace: `        if (waiter.outcome !== "granted") {\n          return Effect.zipRight(Effect.flatMap`
+    find: 'if (waiter.outcome === "granted") settle(waiter.lease)',
+    replace: 'if (waiter.outcome !== "granted") settle(waiter.lease)'
   },
   {
     name: "cycle not detected",
@@ -386,14 +403,15 @@ export const mutants = [
   {
     name: "the caller's interruption does not reach the operation",
     file: lock,
-    find: "Effect.zipRight(fiber.interruptAsFork(caller.id()), fiber.await)",
-    replace: "fiber.await"
+    find: `          fiber.unsafeInterruptAsFork(caller.id())
+          return Effect.flatMap(exitOf(fiber)`,
+    replace: "          return Effect.flatMap(exitOf(fiber)"
   },
   {
     name: "the caller does not wait for the end of what it interrupted",
     file: lock,
-    find: "Effect.zipRight(fiber.interruptAsFork(caller.id()), fiber.await)",
-    replace: "fiber.interruptAsFork(caller.id())"
+    find: "return Effect.flatMap(exitOf(fiber), () => Effect.as(empty(lease), Exit.failCause(cause)))",
+    replace: "return Effect.as(empty(lease), Exit.failCause(cause))"
   },
   {
     name: "a lease whose fiber has gone is waited for for ever",
@@ -410,8 +428,8 @@ export const mutants = [
   {
     name: "since tells when it was asked for and not when it was granted",
     file: lock,
-    find: "return Effect.zipRight(stamp(waiter.lease), take(waiter.lease))",
-    replace: "return take(waiter.lease)"
+    find: 'if (waiter.outcome === "granted") return stamp(waiter.lease)',
+    replace: 'if (waiter.outcome === "granted") return Effect.succeed(waiter.lease)'
   },
   {
     name: "the mark of a child leaks to its parent",

@@ -133,7 +133,7 @@ const engine = Layer.provide(
   Engine.layerMemory,
   Model.layerScripted([
     Script.on("go", Script.calls(Script.task("one"), Script.task("two")), "done"),
-    Script.always("ok")
+    Script.always({ before: Effect.yieldNow(), text: "ok" })
   ])
 )
 

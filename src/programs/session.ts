@@ -1,0 +1,10 @@
+/**
+ * The operations of sessions as functions, with what they need in their requirements: for programs that bring the
+ * engine's services themselves. A `Session` of `Sessions` has the same operations, with nothing left to bring.
+ */
+export { SessionRef } from "../services/Session.js"
+export type { Needs } from "./engine.js"
+export { prompt } from "./prompt.js"
+export { create, get, list, open, remove } from "./sessions.js"
+export { shell } from "./shell.js"
+export { task } from "./task.js"
