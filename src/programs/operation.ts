@@ -17,7 +17,7 @@ import { cleanText } from "../services/Json.js"
 import type { SessionRef } from "../services/Session.js"
 import type { Lease } from "../services/SessionLock.js"
 import { type Engine, engineOf, type Needs } from "./engine.js"
-import { Watch } from "./Watch.js"
+import { Timer } from "./Timer.js"
 
 /** An operation that holds its session. */
 export class Operation {
@@ -30,7 +30,7 @@ export class Operation {
   readonly clock: Clock.Clock
   /** Text of a reply that is still streaming. */
   partial = ""
-  private timer: Watch | undefined
+  private timer: Timer | undefined
   private onTime: (() => void) | undefined
 
   constructor(
@@ -57,7 +57,7 @@ export class Operation {
   watch(runtime: Runtime.Runtime<never>, time: number, then: () => void): void {
     this.onTime = then
     if (time === Number.POSITIVE_INFINITY) return
-    this.timer ??= new Watch(
+    this.timer ??= new Timer(
       runtime,
       () => this.clock.unsafeCurrentTimeMillis(),
       () => this.onTime?.()

@@ -43,14 +43,12 @@ export const turn = (
 /** A reply as it arrives. */
 class Reply {
   private readonly operation: Operation
-  private readonly heard: boolean
   private readonly parts: Array<AssistantPart> = []
   private text = ""
   private reasoning = ""
 
   constructor(operation: Operation) {
     this.operation = operation
-    this.heard = operation.engine.events.heard(operation.ref.id)
     operation.partial = ""
   }
 
@@ -106,8 +104,8 @@ class Reply {
   }
 
   private publish(_tag: "TextDelta" | "ReasoningDelta", text: string): void {
-    if (!this.heard) return
     const { clock, engine, id, ref } = this.operation
+    if (!engine.events.heard(ref.id)) return
     engine.events.publish({ _tag, session: ref.id, at: clock.unsafeCurrentTimeMillis(), operationId: id, text })
   }
 }

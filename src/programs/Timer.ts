@@ -10,7 +10,7 @@ import * as Runtime from "effect/Runtime"
  * Calls `fire` when the earliest of the times given to `at` has come. Its fiber sleeps on: arming it for a later time
  * than it sleeps to costs nothing, which is what makes a deadline for every tool call affordable. `stop` ends it.
  */
-export class Watch {
+export class Timer {
   private readonly runtime: Runtime.Runtime<never>
   private readonly now: () => number
   private readonly fire: () => void
