@@ -9,7 +9,7 @@ export * from "../services/SessionLock.js"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRefs from "effect/FiberRefs"
@@ -67,20 +67,23 @@ export const makeLock = (limits: {
       if (lease.kind !== "task" || delegation === undefined || !delegation.lease.live || !ancestor.live) {
         return ownLineage(request, ancestor)
       }
-      ancestor.children ??= new Gate(lease.session, ancestor, limits.taskWidth)
-      return enterOrWait(ancestor.children, lease, false)
+      if (ancestor.children !== undefined) return enterOrWait(ancestor.children, lease, false)
+      ancestor.children = new Gate(lease.session, ancestor, limits.taskWidth)
+      return found(ancestor.children, lease)
     }
     // Called from what an operation left behind that is ending now: it is not awaited, and would not be parted again.
     if (lease.parent?.live === false) lease.parent = lease.delegation = undefined
-    let gate = table.get(lease.session)
-    if (gate === undefined) {
-      gate = new Gate(lease.session, undefined, 1)
-      table.set(lease.session, gate)
-    } else if (gate.holders.size > 0) {
-      const refused = refuse(request, gate)
-      if (refused !== undefined) return refused
-    }
-    return enterOrWait(gate, lease, policyOf(request) === "interrupt")
+    const gate = table.get(lease.session)
+    if (gate !== undefined) return refuse(request, gate) ?? enterOrWait(gate, lease, policyOf(request) === "interrupt")
+    const made = new Gate(lease.session, undefined, 1)
+    table.set(lease.session, made)
+    return found(made, lease)
+  }
+
+  /** Admits the first lease of a gate. */
+  const found = (gate: Gate, lease: LeaseState): undefined => {
+    lease.first = true
+    grant(gate, lease)
   }
 
   const enterOrWait = (gate: Gate, lease: LeaseState, urgent: boolean): Waiter | SessionDeadlock | undefined => {
@@ -220,14 +223,18 @@ export const makeLock = (limits: {
 
   // ---------------------------------------------------------------- effects around the decisions
 
-  /** Asks until admitted or refused; the permit is still to be taken. Uninterruptible but for the wait in a line. */
-  const enter = (
+  /**
+   * Asks until admitted or refused, then takes the permit and goes on with `use`. Runs where it cannot be interrupted
+   * but for the wait in a line.
+   */
+  const enter = <A, E, R>(
     request: LeaseRequest,
     restore: Restore,
     owned: boolean,
-    onIdle?: () => void
-  ): Effect.Effect<LeaseState, LockError> =>
-    Effect.withFiberRuntime<LeaseState, LockError>((fiber) => {
+    onIdle: (() => void) | undefined,
+    use: (lease: LeaseState, fiber: AnyFiber) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | LockError, R> =>
+    Effect.withFiberRuntime<A, E | LockError, R>((fiber) => {
       const mark = request.under === undefined ? validMark(fiber) : undefined
       const from = mark ?? originOf(request, fiber)
       const parent = from?.lease as LeaseState | undefined
@@ -240,35 +247,39 @@ export const makeLock = (limits: {
       lease.owned = owned
       if (!owned) lease.fiber = fiber as AnyFiber
       const decision = decide(request, lease, mark)
-      if (decision === undefined) return Effect.succeed(lease)
-      if (decision instanceof Waiter) return stand(request, decision, restore, owned, onIdle)
-      return Effect.fail(decision)
+      const admitted = (): Effect.Effect<A, E, R> =>
+        lease.first
+          ? use(lease, fiber as AnyFiber)
+          : // It is free: the grant has reserved it, and whoever held it gave it back before that.
+            Effect.flatMap(lease.gate!.permits.take(1), () => use(lease, fiber as AnyFiber))
+      if (decision === undefined) return admitted()
+      if (!(decision instanceof Waiter)) return Effect.fail(decision)
+      return stand(request, decision, restore, admitted, () => enter(request, restore, owned, onIdle, use))
     })
 
-  const stand = (
+  const stand = <A, E, R>(
     request: LeaseRequest,
     waiter: Waiter,
     restore: Restore,
-    owned: boolean,
-    onIdle: (() => void) | undefined
-  ): Effect.Effect<LeaseState, LockError> =>
-    Effect.flatMap(Effect.exit(restore(withTimer(request, waiter, wait(waiter)))), (exit) => {
-      if (Exit.isFailure(exit)) {
-        const withdrawn = Effect.failCause(exit.cause)
+    admitted: () => Effect.Effect<A, E, R>,
+    again: () => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | LockError, R> =>
+    Effect.matchCauseEffect(restore(withTimer(request, waiter, wait(waiter))), {
+      onFailure: (cause) => {
         // The grant may have come in the same instant as the interruption: then the place goes on to the next.
         if (waiter.outcome === "granted") settle(waiter.lease)
         else dismiss(waiter, "retry")
-        return withdrawn
+        return Effect.failCause(cause)
+      },
+      onSuccess: (): Effect.Effect<A, E | LockError, R> => {
+        if (waiter.outcome === "granted") return Effect.flatMap(stamp(waiter.lease), admitted)
+        return waiter.outcome === "retry" ? again() : Effect.fail(waiter.outcome as LockError)
       }
-      if (waiter.outcome === "granted") return stamp(waiter.lease)
-      if (waiter.outcome === "retry") return enter(request, restore, owned, onIdle)
-      return Effect.fail(waiter.outcome as LockError)
     })
 
-  const stamp = (lease: LeaseState): Effect.Effect<LeaseState> =>
+  const stamp = (lease: LeaseState): Effect.Effect<void> =>
     Effect.map(Clock.currentTimeMillis, (now) => {
       lease.since = now
-      return lease
     })
 
   const wait = (waiter: Waiter): Effect.Effect<void> =>
@@ -292,22 +303,23 @@ export const makeLock = (limits: {
     return Effect.acquireUseRelease(Effect.fork(Effect.interruptible(expire)), () => waiting, Fiber.interrupt)
   }
 
-  /** Ends what was admitted under a lease: from here on nobody enters under it. */
-  const empty = (lease: LeaseState): Effect.Effect<void> => {
-    const ending = shut(lease)
-    return ending.size > 0 ? drain(ending) : Effect.void
-  }
-
   /** Gives an acquired place back after everything under it has ended. Idempotent; never interrupted. */
   const release = (lease: LeaseState): Effect.Effect<void> =>
     Effect.suspend(() => {
       if (lease.phase === "ended") return Effect.void
-      if (lease.phase === "closing") return ended(lease)
-      return Effect.zipRight(
-        empty(lease),
-        Effect.flatMap(lease.gate!.permits.release(1), () => Effect.sync(() => settle(lease)))
-      )
+      return lease.phase === "closing" ? ended(lease) : giveBack(lease, Effect.void)
     })
+
+  /** Ends what was admitted under a lease, gives its permit back, hands its place on, and goes on with the result. */
+  const giveBack = <A, E>(lease: LeaseState, result: Effect.Effect<A, E>): Effect.Effect<A, E> => {
+    const ending = shut(lease)
+    const over = () =>
+      Effect.flatMap(lease.gate!.permits.release(1), () => {
+        settle(lease)
+        return result
+      })
+    return ending.size > 0 ? Effect.flatMap(drain(ending), over) : over()
+  }
 
   /** Interrupts leases and awaits their end. */
   const drain = (leases: Iterable<LeaseState>): Effect.Effect<void> =>
@@ -352,40 +364,22 @@ export const makeLock = (limits: {
     options?: HoldOptions<R>
   ): Effect.Effect<A, E | LockError, R> =>
     Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(enter(request, restore, true, options?.onIdle), (lease) =>
-        // The permit is free: the grant has reserved it, and whoever held it gave it back before that.
-        Effect.flatMap(
-          lease.gate!.permits.withPermitsIfAvailable(1)(run(lease, use, options?.context, restore)),
-          (exit): Effect.Effect<A, E> => {
-            settle(lease)
-            return Option.getOrElse(exit, () => Exit.die(new Error("The permit of a granted lease was taken.")))
+      enter(request, restore, true, options?.onIdle, (lease, caller) => {
+        const fiber = fork(caller, lease, use, options?.context)
+        lease.fiber = fiber as AnyFiber
+        // Whoever wanted it to end before its fiber was known has not been heard yet.
+        if (lease.stopped) fiber.unsafeInterruptAsFork(caller.id())
+        const exit = fiber.unsafePoll()
+        if (exit !== null) return giveBack(lease, exit)
+        return Effect.matchCauseEffect(restore(exitOf(fiber)), {
+          onSuccess: (exit) => giveBack(lease, exit),
+          onFailure: (cause) => {
+            fiber.unsafeInterruptAsFork(caller.id())
+            return Effect.flatMap(exitOf(fiber), () => giveBack(lease, Effect.failCause(cause)))
           }
-        )
-      )
-    )
-
-  /** Runs an operation in a fiber of its own and ends what was admitted under it. Never fails: gives how it ended. */
-  const run = <A, E, R>(
-    lease: LeaseState,
-    use: (lease: Lease) => Effect.Effect<A, E, R>,
-    context: Context.Context<R> | undefined,
-    restore: Restore
-  ): Effect.Effect<Exit.Exit<A, E>, never, R> =>
-    Effect.withFiberRuntime<Exit.Exit<A, E>, never, R>((caller) => {
-      const fiber = fork(caller as AnyFiber, lease, use, context)
-      lease.fiber = fiber as AnyFiber
-      // Whoever wanted it to end before its fiber was known has not been heard yet.
-      if (lease.stopped) fiber.unsafeInterruptAsFork(caller.id())
-      const exit = fiber.unsafePoll()
-      if (exit !== null) return Effect.as(empty(lease), exit)
-      return Effect.matchCauseEffect(restore(exitOf(fiber)), {
-        onSuccess: (exit) => Effect.as(empty(lease), exit),
-        onFailure: (cause) => {
-          fiber.unsafeInterruptAsFork(caller.id())
-          return Effect.flatMap(exitOf(fiber), () => Effect.as(empty(lease), Exit.failCause(cause)))
-        }
+        })
       })
-    })
+    )
 
   return {
     size: () => table.size,
@@ -393,8 +387,8 @@ export const makeLock = (limits: {
     acquire: (request) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(Scope.Scope, (scope) =>
-          Effect.flatMap(enter(request, restore, false), (lease) =>
-            Effect.zipRight(lease.gate!.permits.take(1), Effect.as(Scope.addFinalizer(scope, release(lease)), lease))
+          enter(request, restore, false, undefined, (lease) =>
+            Effect.as(Scope.addFinalizer(scope, release(lease)), lease)
           )
         )
       ),

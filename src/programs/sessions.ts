@@ -109,24 +109,26 @@ const find = ({ store }: Engine, id: string): Effect.Effect<SessionRow, SessionN
     row === undefined ? new SessionNotFound({ session: id }) : Effect.succeed(row)
   )
 
+const newRow = ({ history, ids }: Engine, clock: Clock.Clock, options: OpenOptions<unknown>): SessionRow => ({
+  id: options.id,
+  incarnation: ids.unsafeNext(),
+  owner: history.owner,
+  epoch: 1,
+  nextSeq: 1,
+  agent: options.agent.name,
+  cwd: options.cwd ?? ".",
+  parent: null,
+  depth: 0,
+  createdAt: clock.unsafeCurrentTimeMillis()
+})
+
 const make = (
-  { history, ids, store }: Engine,
+  engine: Engine,
   clock: Clock.Clock,
   options: OpenOptions<unknown>
 ): Effect.Effect<SessionRow, SessionAlreadyExists | SessionStoreError> => {
-  const row: SessionRow = {
-    id: options.id,
-    incarnation: ids.unsafeNext(),
-    owner: history.owner,
-    epoch: 1,
-    nextSeq: 1,
-    agent: options.agent.name,
-    cwd: options.cwd ?? ".",
-    parent: null,
-    depth: 0,
-    createdAt: clock.unsafeCurrentTimeMillis()
-  }
-  return Effect.as(store.create(row), row)
+  const row = newRow(engine, clock, options)
+  return Effect.as(engine.store.create(row), row)
 }
 
 const getOrCreate = (
@@ -134,11 +136,16 @@ const getOrCreate = (
   clock: Clock.Clock,
   options: OpenOptions<unknown>
 ): Effect.Effect<SessionRow, SessionStoreError> =>
-  Effect.flatMap(engine.store.get(options.id), (row) =>
-    row === undefined
-      ? Effect.catchTag(make(engine, clock, options), "SessionAlreadyExists", () => getOrCreate(engine, clock, options))
-      : Effect.succeed(row)
-  )
+  Effect.flatMap(engine.store.get(options.id), (row) => {
+    if (row !== undefined) return Effect.succeed(row)
+    const made = newRow(engine, clock, options)
+    return Effect.matchEffect(engine.store.create(made), {
+      onSuccess: () => Effect.succeed(made),
+      onFailure: (error) =>
+        // Another call was quicker by a step.
+        error._tag === "SessionAlreadyExists" ? getOrCreate(engine, clock, options) : Effect.fail(error)
+    })
+  })
 
 /** Holds a session and everything below it, so that no operation runs in any of them. */
 const holdTree = (

@@ -4,11 +4,9 @@
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Agent from "../services/Agent.js"
 import * as Draft from "../services/Draft.js"
 import { AgentNotFound, InvalidInput, type StoreError } from "../services/Errors.js"
-import type { Failure } from "../services/Event.js"
 import type { ToolSpec } from "../services/Model.js"
 import { SandboxTools } from "../services/Sandbox.js"
 import * as SessionId from "../services/SessionId.js"
@@ -81,34 +79,47 @@ const delegate = (
   const link = Draft.taskLink(taskId, row.id, agent.name, options?.description ?? firstLine(input), callId)
   return Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(engine.history.append(journal, running.id, [link], [row]), () =>
-      Effect.flatMap(
-        Effect.exit(restore(prompt(child, input, promptOptions(options), { under: lease, call: journal.call }))),
-        (exit) => settle(running, taskId, child, exit)
+      Effect.matchCauseEffect(
+        restore(prompt(child, input, promptOptions(options), { under: lease, call: journal.call })),
+        {
+          onSuccess: (reply) => settleDone(running, taskId, child, reply),
+          onFailure: (cause) => settleFailed(running, taskId, child, cause)
+        }
       )
     )
   )
 }
 
-/** Records how the child ended and counts what it used, then gives its reply. */
-const settle = (
+/** Records that the child completed, counts what it used, and gives its reply. */
+const settleDone = (
   running: Operation,
   taskId: string,
   child: SessionRef<unknown>,
-  exit: Exit.Exit<Reply, TaskError>
-): Effect.Effect<Done<TaskReply>, TaskError> => {
-  const { journal } = running
+  reply: Reply
+): Effect.Effect<Done<TaskReply>, StoreError> => {
+  const value = { ...reply, text: reply.text === "" ? noText : reply.text, taskId, session: child.id }
+  const end = Draft.taskSettled(taskId, child.id, "completed", undefined, count(running, child))
+  return Effect.as(running.append([end]), { value, drafts: [] })
+}
+
+const settleFailed = <E>(
+  running: Operation,
+  taskId: string,
+  child: SessionRef<unknown>,
+  cause: Cause.Cause<E>
+): Effect.Effect<never, E | StoreError> => {
+  const usage = count(running, child)
+  const end = Cause.isInterrupted(cause)
+    ? Draft.taskSettled(taskId, child.id, "interrupted", undefined, usage)
+    : Draft.taskSettled(taskId, child.id, "failed", failureOf(cause), usage)
+  return Effect.zipRight(running.append([end]), Effect.failCause(cause))
+}
+
+/** Counts what a child used as its parent's. */
+const count = ({ journal }: Operation, child: SessionRef<unknown>): Usage.Usage => {
   const usage = child.journal?.usage().total ?? Usage.zero
   journal.tasks = Usage.add(journal.tasks, usage)
-  const end = (outcome: "completed" | "failed" | "interrupted", error?: Failure): Effect.Effect<void, StoreError> =>
-    running.append([Draft.taskSettled(taskId, child.id, outcome, error, usage)])
-  if (Exit.isFailure(exit)) {
-    const { cause } = exit
-    const record = Cause.isInterrupted(cause) ? end("interrupted") : end("failed", failureOf(cause))
-    return Effect.zipRight(record, Effect.failCause(cause))
-  }
-  const reply = exit.value
-  const value = { ...reply, text: reply.text === "" ? noText : reply.text, taskId, session: child.id }
-  return Effect.as(end("completed"), { value, drafts: [] })
+  return usage
 }
 
 const promptOptions = (
@@ -191,13 +202,13 @@ export const handleTask = (
   const given = taskArguments(args)
   if ("text" in given) return Effect.fail(given)
   const { prompt: input, ...options } = given
-  return Effect.catchAllCause(
-    Effect.map(task(ref, input, options, call.callId), (reply) => reply.text),
-    (cause) =>
+  return Effect.matchCauseEffect(task(ref, input, options, call.callId), {
+    onSuccess: (reply) => Effect.succeed(reply.text),
+    onFailure: (cause) =>
       Cause.isInterrupted(cause)
         ? Effect.failCause(cause as Cause.Cause<never>)
         : Effect.fail({ text: `The task failed. ${describe(Cause.squash(cause))}` })
-  )
+  })
 }
 
 interface TaskArguments {

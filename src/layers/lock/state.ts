@@ -22,6 +22,8 @@ export class LeaseState implements Lease {
   owned = false
   /** The gate it was admitted by. */
   gate: Gate | undefined
+  /** Whether the gate was made for it, with its permit taken. */
+  first = false
   /** The gate of its own children, made with the first one. */
   children: Gate | undefined
   /** The delegation through which it was asked for. */
@@ -60,7 +62,10 @@ export class DelegationState implements Delegation {
 
 /** So many leases at a time: one for a session, `width` for the children of a lease. */
 export class Gate {
-  /** Taken only when known to be free, and never where the taker could be interrupted. */
+  /**
+   * Taken only when known to be free, and never where the taker could be interrupted. A gate is made when its first
+   * lease is admitted, and that one's permit is taken from the start.
+   */
   readonly permits: Effect.Semaphore
   readonly holders = new Set<LeaseState>()
   readonly line = new Line<Waiter>()
@@ -73,7 +78,7 @@ export class Gate {
     readonly owner: LeaseState | undefined,
     readonly width: number
   ) {
-    this.permits = Effect.unsafeMakeSemaphore(width)
+    this.permits = Effect.unsafeMakeSemaphore(width - 1)
   }
 }
 
