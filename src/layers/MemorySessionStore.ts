@@ -10,7 +10,8 @@ import { type SessionRow, SessionStore } from "../services/SessionStore.js"
 
 /** A session and its entries, as the store keeps them. */
 export interface Stored {
-  row: SessionRow
+  /** Changes with every write; what the store gives out is a copy. */
+  readonly row: { -readonly [K in keyof SessionRow]: SessionRow[K] }
   readonly entries: Array<Entry>
 }
 
@@ -35,19 +36,23 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
   }
 
   return {
-    get: (id) => Effect.sync(() => sessions.get(id)?.row),
+    get: (id) =>
+      Effect.sync(() => {
+        const stored = sessions.get(id)
+        return stored === undefined ? undefined : { ...stored.row }
+      }),
 
     create: (row) =>
       Effect.suspend(() => {
         if (sessions.has(row.id)) return Effect.fail(new SessionAlreadyExists({ session: row.id }))
-        sessions.set(row.id, { row, entries: [] })
+        sessions.set(row.id, { row: { ...row }, entries: [] })
         return Effect.void
       }),
 
     list: (parent) =>
       Effect.sync(() => {
         const rows: Array<SessionRow> = []
-        for (const { row } of sessions.values()) if (row.parent === (parent ?? null)) rows.push(row)
+        for (const { row } of sessions.values()) if (row.parent === (parent ?? null)) rows.push({ ...row })
         return rows
       }),
 
@@ -55,8 +60,9 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
       Effect.suspend(() => {
         const stored = owned(id, incarnation)
         if (stored instanceof StaleLease) return Effect.fail(stored)
-        stored.row = { ...stored.row, owner, epoch: stored.row.epoch + 1 }
-        return Effect.succeed(stored.row)
+        stored.row.owner = owner
+        stored.row.epoch++
+        return Effect.succeed({ ...stored.row })
       }),
 
     append: ({ children, entries, epoch, expectedSeq, incarnation, session }) =>
@@ -65,8 +71,8 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
         if (stored instanceof StaleLease) return Effect.fail(stored)
         if (stored.row.nextSeq !== expectedSeq) return Effect.fail(new StaleLease({ session, reason: "sequence" }))
         for (const entry of entries) stored.entries.push(entry)
-        stored.row = { ...stored.row, nextSeq: expectedSeq + entries.length }
-        for (const child of children) sessions.set(child.id, { row: child, entries: [] })
+        stored.row.nextSeq = expectedSeq + entries.length
+        for (const child of children) sessions.set(child.id, { row: { ...child }, entries: [] })
         return Effect.void
       }),
 

@@ -97,7 +97,8 @@ const settleDone = (
   child: SessionRef<unknown>,
   reply: Reply
 ): Effect.Effect<Done<TaskReply>, StoreError> => {
-  const value = { ...reply, text: reply.text === "" ? noText : reply.text, taskId, session: child.id }
+  const { entries, finish, model, text, usage } = reply
+  const value = { text: text === "" ? noText : text, finish, usage, model, entries, taskId, session: child.id }
   const end = Draft.taskSettled(taskId, child.id, "completed", undefined, count(running, child))
   return Effect.as(running.append([end]), { value, drafts: [] })
 }
