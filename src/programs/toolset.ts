@@ -17,6 +17,9 @@ export const reserved: ReadonlySet<string> = new Set([
   "read_skill_resource"
 ])
 
+/** What providers take as the name of a tool. */
+export const wellFormed = /^[A-Za-z0-9_-]{1,64}$/
+
 export interface Toolset {
   readonly byName: ReadonlyMap<string, Tool.Any>
   /** What the model is told of, the task tool included where it may be used. */
@@ -31,6 +34,7 @@ export const nameConflict = (
   if (own.length + extra.length === 0) return undefined
   const seen = new Set<string>()
   for (const { name } of [...own, ...extra]) {
+    if (!wellFormed.test(name)) return new ToolNameConflict({ name, reason: "malformed" })
     if (reserved.has(name)) return new ToolNameConflict({ name, reason: "reserved" })
     if (seen.has(name)) return new ToolNameConflict({ name, reason: "duplicate" })
     seen.add(name)

@@ -9,6 +9,7 @@ import * as Json from "../services/Json.js"
 import type { ModelEvent, ModelFinish, ModelRequest } from "../services/Model.js"
 import * as Usage from "../services/Usage.js"
 import type { Operation } from "./operation.js"
+import { wellFormed } from "./toolset.js"
 
 /** What a reply asks for. */
 export type TurnOutcome =
@@ -113,9 +114,6 @@ class Reply {
 /** The longest call id that providers take back. */
 const maxCallId = 64
 
-/** The longest tool name that providers take back, and what it may hold. */
-const toolName = /^[A-Za-z0-9_-]{1,64}$/
-
 /** The longest text of unparsed arguments that is kept. */
 const maxRaw = 4_000
 
@@ -134,7 +132,7 @@ const toolCall = (
   return {
     type: "tool-call",
     id,
-    name: toolName.test(event.name) ? event.name : "invalid_tool",
+    name: wellFormed.test(event.name) ? event.name : "invalid_tool",
     args: usable && event.raw === undefined ? args.value : {},
     ...(raw === undefined ? undefined : { raw: Json.cleanText(raw.slice(0, maxRaw)) }),
     ...(event.metadata === undefined ? undefined : { metadata: event.metadata })

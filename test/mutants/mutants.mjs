@@ -10,37 +10,27 @@ export const mutants = [
   {
     name: "no drain: a lease is given back while tasks run under it",
     file: lock,
-    find: "return ending.size > 0 ? drain(ending) : Effect.void",
-    replace: "return Effect.as(Effect.void, ending)"
+    find: "return ending.size > 0 ? Effect.flatMap(drain(ending), over) : over()",
+    replace: "return over()"
   },
   {
     name: "release before children: the session is given back, then the tasks are drained",
     file: lock,
-    find: "onSuccess: (exit) => Effect.as(empty(lease), exit),",
-    replace: `onSuccess: (exit) => {
-          const ending = shut(lease)
-          settle(lease)
-          return Effect.as(drain(ending), exit)
-        },`
-  },
-  {
-    name: "release before children: an acquired session is given back, then the tasks are drained",
-    file: lock,
-    find: `      return Effect.zipRight(
-        empty(lease),
-        Effect.flatMap(lease.gate!.permits.release(1), () => Effect.sync(() => settle(lease)))
-      )`,
-    replace: `      const below = empty(lease)
-      return Effect.zipRight(
-        Effect.flatMap(lease.gate!.permits.release(1), () => Effect.sync(() => settle(lease))),
-        below
-      )`
+    find: "return ending.size > 0 ? Effect.flatMap(drain(ending), over) : over()",
+    replace:
+      "return ending.size > 0 ? Effect.flatMap(Effect.exit(over()), (exit) => Effect.zipRight(drain(ending), exit)) : over()"
   },
   {
     name: "no drain of a tool call: it ends while what it forked runs on",
     file: lock,
     find: "return ending.size > 0 ? Effect.uninterruptible(drain(ending)) : Effect.void",
     replace: "return Effect.as(Effect.void, ending)"
+  },
+  {
+    name: "permit not given back: the next in line never gets it",
+    file: lock,
+    find: "Effect.flatMap(lease.gate!.permits.release(1), () => {",
+    replace: "Effect.flatMap(Effect.void, () => {"
   },
   {
     name: "closing a tool call can be interrupted",
@@ -93,8 +83,8 @@ export const mutants = [
   {
     name: "re-check fails instead of asking again",
     file: lock,
-    find: `if (waiter.outcome === "retry") return enter(request, restore, owned, onIdle)`,
-    replace: `if (waiter.outcome === "retry") return Effect.interrupt`
+    find: 'return waiter.outcome === "retry" ? again() : Effect.fail(waiter.outcome as LockError)',
+    replace: 'return waiter.outcome === "retry" ? Effect.interrupt : Effect.fail(waiter.outcome as LockError)'
   },
   {
     name: "ungated children: any number of tasks at a time",
@@ -129,8 +119,8 @@ export const mutants = [
   {
     name: "uninterruptible wait",
     file: lock,
-    find: "Effect.exit(restore(withTimer(request, waiter, wait(waiter))))",
-    replace: "Effect.exit(withTimer(request, waiter, wait(waiter)))"
+    find: "Effect.matchCauseEffect(restore(withTimer(request, waiter, wait(waiter))), {",
+    replace: "Effect.matchCauseEffect(withTimer(request, waiter, wait(waiter)), {"
   },
   {
     name: "outcome that came before the wait is missed",
@@ -403,15 +393,15 @@ export const mutants = [
   {
     name: "the caller's interruption does not reach the operation",
     file: lock,
-    find: `          fiber.unsafeInterruptAsFork(caller.id())
-          return Effect.flatMap(exitOf(fiber)`,
-    replace: "          return Effect.flatMap(exitOf(fiber)"
+    find: `            fiber.unsafeInterruptAsFork(caller.id())
+            return Effect.flatMap(exitOf(fiber)`,
+    replace: "            return Effect.flatMap(exitOf(fiber)"
   },
   {
     name: "the caller does not wait for the end of what it interrupted",
     file: lock,
-    find: "return Effect.flatMap(exitOf(fiber), () => Effect.as(empty(lease), Exit.failCause(cause)))",
-    replace: "return Effect.as(empty(lease), Exit.failCause(cause))"
+    find: "return Effect.flatMap(exitOf(fiber), () => giveBack(lease, Effect.failCause(cause)))",
+    replace: "return giveBack(lease, Effect.failCause(cause))"
   },
   {
     name: "a lease whose fiber has gone is waited for for ever",
@@ -428,8 +418,8 @@ export const mutants = [
   {
     name: "since tells when it was asked for and not when it was granted",
     file: lock,
-    find: 'if (waiter.outcome === "granted") return stamp(waiter.lease)',
-    replace: 'if (waiter.outcome === "granted") return Effect.succeed(waiter.lease)'
+    find: 'if (waiter.outcome === "granted") return Effect.flatMap(stamp(waiter.lease), admitted)',
+    replace: 'if (waiter.outcome === "granted") return admitted()'
   },
   {
     name: "the mark of a child leaks to its parent",

@@ -1,0 +1,107 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema, Stream } from "effect"
+import { Agent, type Event, Script, Sessions, Tool } from "effect-baton"
+import { engine, recorder } from "../support/engine.js"
+
+const open = (agent: Agent.Agent, id = "s") =>
+  Effect.flatMap(Sessions.Sessions, (sessions) => sessions.open({ id, agent }))
+
+const echo = Tool.make("echo", {
+  description: "Gives the text back",
+  parameters: Schema.Struct({ text: Schema.String }),
+  run: ({ text }) => Effect.succeed(text)
+})
+
+/** What the model was told of each call of the first turn. */
+
+describe("events", () => {
+  it.scoped("every start has one end, before the end of what it is part of", () =>
+    Effect.gen(function* () {
+      const child = Agent.make("child", { tools: [echo], delegate: "off" })
+      const agent = Agent.make("a", { tools: [echo], subagents: [child] })
+      yield* Effect.gen(function* () {
+        const events = yield* recorder
+        const session = yield* open(agent)
+        yield* session.prompt("go")
+        yield* session.task("sub")
+        const all = yield* events
+        pairs(all)
+        assert.strictEqual(all.filter((event) => event._tag === "Idle" && event.session === "s").length, 2)
+      }).pipe(
+        Effect.provide(
+          engine([
+            Script.on(
+              "go",
+              Script.calls(
+                Script.task("sub", { agent: "child" }),
+                Script.task("sub"),
+                Script.call("echo", { text: "x" })
+              ),
+              "done"
+            ),
+            Script.on("sub", Script.calls(Script.call("echo", { text: "y" }), Script.call("no")), "done")
+          ])
+        )
+      )
+    })
+  )
+
+  it.scoped("replay brings the past, Synced, then what happens: no gap, nothing twice", () =>
+    Effect.gen(function* () {
+      const session = yield* open(Agent.make("a"))
+      yield* session.prompt("one")
+      const seen: Array<Event.Event> = []
+      yield* Effect.forkScoped(Stream.runForEach(session.replay(2), (event) => Effect.sync(() => seen.push(event))))
+      yield* Effect.repeat(Effect.yieldNow(), { until: () => seen.some((event) => event._tag === "Synced") })
+      yield* session.prompt("two")
+      yield* Effect.repeat(Effect.yieldNow(), { until: () => seen.at(-1)?._tag === "Idle" })
+      assert.deepStrictEqual(
+        seen.flatMap((event) => ("seq" in event ? [event.seq] : [])),
+        [3, 4, 5, 6, 7, 8]
+      )
+      assert.strictEqual(
+        seen.findIndex((event) => event._tag === "Synced"),
+        2
+      )
+    }).pipe(Effect.provide(engine([Script.always("ok")])))
+  )
+})
+
+/** Fails unless starts and ends match and nest. */
+const pairs = (events: ReadonlyArray<Event.Event>): void => {
+  const open: Array<string> = []
+  const ended = (key: string) => {
+    assert.include(open, key)
+    open.splice(open.indexOf(key), 1)
+  }
+  for (const event of events) {
+    switch (event._tag) {
+      case "OperationStarted":
+        open.push(`operation ${event.session}`)
+        break
+      case "ToolStarted":
+        open.push(`tool ${event.session} ${event.callId}`)
+        break
+      case "TaskStarted":
+        open.push(`task ${event.session} ${event.child}`)
+        break
+      case "ToolSettled":
+        if (open.includes(`tool ${event.session} ${event.callId}`)) ended(`tool ${event.session} ${event.callId}`)
+        break
+      case "TaskCompleted":
+      case "TaskFailed":
+        assert.notInclude(open, `operation ${event.child}`)
+        ended(`task ${event.session} ${event.child}`)
+        break
+      case "OperationCompleted":
+      case "OperationFailed":
+      case "OperationInterrupted":
+        ended(`operation ${event.session}`)
+        assert.deepStrictEqual(
+          open.filter((key) => key.split(" ")[1] === event.session),
+          []
+        )
+    }
+  }
+  assert.deepStrictEqual(open, [])
+}
