@@ -1,0 +1,153 @@
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, FastCheck as fc, Fiber } from "effect"
+import { ground, lines, unblocked } from "../../support/tools.js"
+
+describe("grep", () => {
+  it.scoped("finds lines by path, glob and case", () =>
+    Effect.gen(function* () {
+      const { root, use } = yield* ground({
+        "a.ts": "const one = 1\r\nconst Two = 2\n",
+        "b.md": "one\n",
+        "sub/c.ts": "xonex",
+        "sub/d.bin": new Uint8Array([111, 110, 101, 0]),
+        ".gitignore": "hidden",
+        "hidden/e.ts": "one",
+        "node_modules/f.ts": "one"
+      })
+      fs.symlinkSync("a.ts", path.join(root, "link.ts"))
+      const grep = (args: object) => Effect.map(use("grep", args), lines)
+      assert.deepStrictEqual(yield* grep({ pattern: "one" }), [
+        "a.ts:1:const one = 1",
+        "b.md:1:one",
+        "sub/c.ts:1:xonex"
+      ])
+      assert.deepStrictEqual(yield* grep({ pattern: "ONE", ignoreCase: true, glob: "*.ts" }), [
+        "a.ts:1:const one = 1",
+        "sub/c.ts:1:xonex"
+      ])
+      assert.deepStrictEqual(yield* grep({ pattern: "one", glob: "sub/*" }), ["sub/c.ts:1:xonex"])
+      assert.deepStrictEqual(yield* grep({ pattern: "^const \\w+ = \\d$" }), [
+        "a.ts:1:const one = 1",
+        "a.ts:2:const Two = 2"
+      ])
+      assert.deepStrictEqual(yield* grep({ pattern: "one", path: "sub" }), ["sub/c.ts:1:xonex"])
+      assert.deepStrictEqual(yield* grep({ pattern: "one", path: "hidden/e.ts" }), ["hidden/e.ts:1:one"])
+      assert.strictEqual(yield* use("grep", { pattern: "three" }), "[No line matches.]")
+      assert.match((yield* Effect.flip(use("grep", { pattern: "one", path: "none" }))).text, /no such file/)
+      for (const pattern of ["(", "(a)\\1", "(?=a)", "a{1001}", "(a{900}){900}", "\\pL{900}".repeat(20)]) {
+        assert.match((yield* Effect.flip(use("grep", { pattern }))).text, /^Cannot grep: /, pattern)
+      }
+      assert.match((yield* Effect.flip(use("grep", { pattern: "a".repeat(501) }))).text, /longer than/)
+    })
+  )
+
+  it.scoped("gives 100 lines of 500 characters at most and says that there are more", () =>
+    Effect.gen(function* () {
+      const { root, use } = yield* ground({ "a.txt": "hit\n".repeat(100) })
+      const all = yield* use("grep", { pattern: "hit" })
+      assert.strictEqual(lines(all).length, 100)
+      assert.notInclude(all, "[")
+      fs.writeFileSync(path.join(root, "b.txt"), "hit")
+      assert.include(yield* use("grep", { pattern: "h.t" }), "there are more")
+
+      const smile = "\u{1F600}"
+      for (const lead of ["", "x"]) {
+        fs.writeFileSync(
+          path.join(root, "long.txt"),
+          `${lead}${smile.repeat(300)}needle${smile.repeat(300)}\n`.repeat(120)
+        )
+        const cut = yield* use("grep", { pattern: "needle", path: "long.txt" })
+        assert.include(cut, "there are more")
+        for (const line of lines(cut)) {
+          const shown = line.slice(line.indexOf(":", line.indexOf(":") + 1) + 1)
+          assert.isAtMost(shown.length, 500)
+          assert.isAbove(shown.length, 490)
+          assert.include(shown, "needle")
+        }
+      }
+    })
+  )
+
+  it.scoped("passes over files that are too large, and says so", () =>
+    Effect.gen(function* () {
+      const { root, use } = yield* ground({ "a.txt": "hit" })
+      fs.writeFileSync(path.join(root, "large.txt"), "hit\n".repeat(2_700_000))
+      const text = yield* use("grep", { pattern: "hit", glob: "*.txt" })
+      assert.deepStrictEqual(lines(text), ["a.txt:1:hit"])
+      assert.include(text, "over 10 MB: 1")
+    })
+  )
+
+  it.scoped("answers a hostile expression at once and lets others run", () =>
+    Effect.gen(function* () {
+      const { root, use } = yield* ground({
+        "line.txt": `${"a".repeat(200_000)}!`,
+        "unicode.txt": "a".repeat(200_000)
+      })
+      fs.writeFileSync(path.join(root, "lines.txt"), `${"ab".repeat(100)}\n`.repeat(10_000))
+      for (const pattern of [
+        "(a+)+$",
+        "(a|aa)*(a|aa)*(a|aa)*b$",
+        "(?:a?){400}(?:b?){400}c$",
+        "(?i)(?:\\pL?){900}c$",
+        "(?:[a-z]{0,31}){0,31}!x",
+        "([ab]*[a-z]*)*!!"
+      ]) {
+        const started = performance.now()
+        yield* unblocked(use("grep", { pattern }))
+        assert.isBelow(performance.now() - started, 20_000, pattern)
+      }
+      const note = yield* use("grep", { pattern: "(?:[a-z]{0,31}){0,31}!x", path: "line.txt" })
+      assert.include(note, "only their beginning was searched: 1")
+    })
+  )
+
+  it.scoped.prop(
+    "finds what a plain search finds",
+    [
+      fc.dictionary(
+        fc.stringMatching(/^[a-c]{1,2}(\/[d-e]){0,2}\.(ts|md)$/),
+        fc.array(fc.string({ unit: fc.constantFrom("a", "b", "\u20AC", " ", "\u{1F600}", "\r"), maxLength: 8 }), {
+          maxLength: 8
+        }),
+        { maxKeys: 8 }
+      ),
+      fc.constantFrom("a", "ab", "^a", "b$", "a.b", "(a|b)+\u20AC", "[^a]", "a{2}", "\u{1F600}", " +", "^$", "\\bb"),
+      fc.boolean()
+    ],
+    ([dictionary, pattern, onlyTs]) =>
+      Effect.gen(function* () {
+        const files = Object.entries(dictionary)
+        const { use } = yield* ground(Object.fromEntries(files.map(([file, rows]) => [file, rows.join("\n")])))
+        const expected = files
+          .filter(([file]) => !onlyTs || file.endsWith(".ts"))
+          .flatMap(([file, rows]) =>
+            rows
+              // The text ends where the last newline is: nothing after it is no line.
+              .filter((row, index) => index < rows.length - 1 || row !== "")
+              .map((row) => row.replace(/\r$/, ""))
+              .flatMap((row, index) => (new RegExp(pattern, "us").test(row) ? [`${file}:${index + 1}:${row}`] : []))
+          )
+        const found = yield* use("grep", { pattern, ...(onlyTs ? { glob: "*.ts" } : {}) })
+        const shown = found.replace(/(^|\n)\[No line matches\.\]$/, "")
+        assert.deepStrictEqual((shown === "" ? [] : shown.split("\n")).toSorted(), expected.toSorted())
+      }),
+    { fastCheck: { numRuns: 60 } }
+  )
+
+  it.scoped("can be interrupted in the middle of its work", () =>
+    Effect.gen(function* () {
+      const { root, use } = yield* ground({})
+      for (let n = 0; n < 40; n++) {
+        fs.writeFileSync(path.join(root, `${n}.txt`), `${"ab".repeat(100)}\n`.repeat(20_000))
+      }
+      const fiber = yield* Effect.fork(use("grep", { pattern: "(?i)(?:\\pL?){900}c$" }))
+      yield* Effect.promise(() => fs.promises.stat(root))
+      const started = performance.now()
+      yield* Fiber.interrupt(fiber)
+      assert.isBelow(performance.now() - started, 1_000)
+    })
+  )
+})
