@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { BuiltinTools } from "effect-baton/node"
 import { ground } from "../support/tools.js"
 
 describe("BuiltinTools", () => {

@@ -2,7 +2,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck as fc } from "effect"
-import { ground, lines, unblocked } from "../../support/tools.js"
+import { ground, unblocked } from "../../support/tools.js"
 
 describe("read", () => {
   it.scoped("numbers lines and tells where the file ends", () =>
