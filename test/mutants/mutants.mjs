@@ -5,6 +5,9 @@
 const lock = "src/layers/SessionLock.ts"
 const deadlock = "src/layers/lock/deadlock.ts"
 const line = "src/layers/lock/Line.ts"
+const table = "src/layers/lock/Table.ts"
+const origin = "src/layers/lock/origin.ts"
+const state = "src/layers/lock/state.ts"
 
 export const mutants = [
   {
@@ -41,42 +44,42 @@ export const mutants = [
   {
     name: "drain waits and does not interrupt",
     file: lock,
-    find: "for (const lease of all) if (lease.fiber !== self) stop(lease, self.id())",
+    find: "for (const lease of all) if (lease.fiber !== self) lease.stop(self.id())",
     replace: ""
   },
   {
     name: "no live check: a lease that is ending still admits",
-    file: lock,
+    file: table,
     find: "!delegation.lease.live || !ancestor.live)",
     replace: "false)"
   },
   {
     name: "no live check: a mark stands for ever",
-    file: lock,
+    file: origin,
     find: `(mark.lease as LeaseState).phase !== "ended" && (mark.delegation === undefined || mark.delegation.open)`,
     replace: "mark.lease !== undefined"
   },
   {
     name: "mark kept by a daemon: a closed tool call still admits",
-    file: lock,
+    file: origin,
     find: `(mark.lease as LeaseState).phase !== "ended" && (mark.delegation === undefined || mark.delegation.open)`,
     replace: `(mark.lease as LeaseState).phase !== "ended"`
   },
   {
     name: "mark kept by a daemon: an operation that ended still counts as a lineage",
-    file: lock,
+    file: origin,
     find: `(mark.lease as LeaseState).phase !== "ended" && (mark.delegation === undefined || mark.delegation.open)`,
     replace: `mark.delegation === undefined || mark.delegation.open`
   },
   {
     name: "no re-check after waiting: who stood at the gate of an ended call or lease is let in",
-    file: lock,
+    file: table,
     find: `if (waiter.gate.owner !== undefined) return dismiss(waiter, "retry")`,
     replace: "if (waiter.gate.owner !== undefined) return"
   },
   {
     name: "no re-check after waiting: not even when the lease of the gate ends",
-    file: lock,
+    file: table,
     find: "if (waiter.gate.owner === lease || waiter.lease.parent === lease) part(waiter)",
     replace: "if (waiter.gate.owner === undefined && waiter.lease.parent === lease) part(waiter)"
   },
@@ -88,31 +91,31 @@ export const mutants = [
   },
   {
     name: "ungated children: any number of tasks at a time",
-    file: lock,
+    file: table,
     find: "new Gate(lease.session, ancestor, limits.taskWidth)",
     replace: "new Gate(lease.session, ancestor, Infinity)"
   },
   {
     name: "width off by one",
-    file: lock,
+    file: table,
     find: "new Gate(lease.session, ancestor, limits.taskWidth)",
     replace: "new Gate(lease.session, ancestor, limits.taskWidth + 1)"
   },
   {
     name: "children wait at the gate of the root",
-    file: lock,
+    file: table,
     find: "    if (at.live) return at\n    closing ??= at",
     replace: "    closing = at"
   },
   {
     name: "no wake of the next waiter: the place is handed on and nobody told",
-    file: lock,
+    file: table,
     find: `      next.outcome = "granted"\n      next.wake?.()`,
     replace: `      next.outcome = "granted"`
   },
   {
     name: "no hand-off: a place that comes free stays free",
-    file: lock,
+    file: table,
     find: "    lease.fiber = undefined\n    handOn(gate)",
     replace: "    lease.fiber = undefined"
   },
@@ -130,7 +133,7 @@ export const mutants = [
   },
   {
     name: "waiters overtaken by newcomers",
-    file: lock,
+    file: table,
     find: "if (gate.holders.size < gate.width && gate.line.size === 0 && gate.urgent.size === 0) {",
     replace: `if (gate.holders.size < gate.width || (gate.line.size > 1 && lease.kind === "prompt")) {`
   },
@@ -166,7 +169,7 @@ export const mutants = [
   },
   {
     name: "cycle not detected",
-    file: lock,
+    file: table,
     find: "if (lease.parent !== undefined && !urgent) {",
     replace: "if (lease.parent !== undefined && urgent) {"
   },
@@ -197,55 +200,55 @@ export const mutants = [
   },
   {
     name: "waits below a lease forgotten when its caller ends",
-    file: lock,
+    file: table,
     find: "if (waiter.gate.owner === lease || waiter.lease.parent === lease) part(waiter)",
     replace: "part(waiter)"
   },
   {
     name: "waits of what a tool call left behind still count for it",
-    file: lock,
+    file: table,
     find: "for (const waiter of [...(delegation.waiting ?? [])]) part(waiter)",
     replace: `for (const waiter of [...(delegation.waiting ?? [])]) if (waiter.gate.owner !== undefined) part(waiter)`
   },
   {
     name: "what a tool call left running keeps its lineage",
-    file: lock,
+    file: table,
     find: "    lease.parent = lease.delegation = undefined\n    for (const waiter",
     replace: "    for (const waiter"
   },
   {
     name: "waits below what a tool call left running still count for it",
-    file: lock,
+    file: table,
     find: "for (const at of left) at.waitingBelow?.delete(waiter)",
     replace: ""
   },
   {
     name: "what an ended operation left running keeps its lineage",
-    file: lock,
+    file: table,
     find: "for (const below of [...(lease.below ?? [])]) cut(below, ending)",
     replace: ""
   },
   {
     name: "who calls from an ending operation keeps its lineage",
-    file: lock,
+    file: table,
     find: "if (lease.parent?.live === false) lease.parent = lease.delegation = undefined",
     replace: ""
   },
   {
     name: "what re-entered through an operation left behind runs on",
-    file: lock,
+    file: table,
     find: "if (at.gate!.owner !== undefined && left.has(at.gate!.owner)) ending.add(at)",
     replace: "if (at.gate!.owner !== undefined && left.has(at.gate!.owner)) continue"
   },
   {
     name: "depth off by one",
-    file: lock,
+    file: table,
     find: "lease.depth > limits.taskDepth",
     replace: "lease.depth >= limits.taskDepth"
   },
   {
     name: "depth off by one, the other way",
-    file: lock,
+    file: table,
     find: "lease.depth > limits.taskDepth",
     replace: "lease.depth > limits.taskDepth + 1"
   },
@@ -257,26 +260,26 @@ export const mutants = [
   },
   {
     name: "depth refused only after the table was touched",
-    file: lock,
+    file: table,
     find: "      return new TaskDepthExceeded(",
     replace:
       "      if (!table.has(lease.session)) table.set(lease.session, new Gate(lease.session, undefined, 1))\n      return new TaskDepthExceeded("
   },
   {
     name: "interrupt does not go ahead of the line",
-    file: lock,
+    file: table,
     find: "gate.urgent.shift() ?? gate.line.shift()",
     replace: "gate.line.shift() ?? gate.urgent.shift()"
   },
   {
     name: "interrupt waits and does not interrupt",
-    file: lock,
+    file: table,
     find: "if (urgent && gate.urgent.peek() === waiter) interruptHolders(gate, lease)",
     replace: ""
   },
   {
     name: "the second interrupt in a row interrupts nobody",
-    file: lock,
+    file: table,
     find: "    if (urgent !== undefined) interruptHolders(gate, urgent.lease)",
     replace: ""
   },
@@ -288,13 +291,13 @@ export const mutants = [
   },
   {
     name: "idle told while someone waits",
-    file: lock,
+    file: table,
     find: "if (idle) lease.onIdle?.()",
     replace: "lease.onIdle?.()"
   },
   {
     name: "idle told before the session is free",
-    file: lock,
+    file: table,
     find: "    if (idle) table.delete(gate.session)\n    if (lease.onEnd !== undefined) for (const tell of lease.onEnd) tell()\n    if (idle) lease.onIdle?.()",
     replace:
       "    if (idle) lease.onIdle?.()\n    if (idle) table.delete(gate.session)\n    if (lease.onEnd !== undefined) for (const tell of lease.onEnd) tell()"
@@ -326,49 +329,49 @@ export const mutants = [
   },
   {
     name: "cap off by one",
-    file: lock,
+    file: table,
     find: "gate.line.size >= cap",
     replace: "gate.line.size > cap"
   },
   {
     name: "table entry leaked",
-    file: lock,
+    file: table,
     find: "if (idle) table.delete(gate.session)",
     replace: ""
   },
   {
     name: "own lineage waits instead of failing",
-    file: lock,
+    file: table,
     find: "        return ownLineage(request, ancestor)",
     replace: `        if (policyOf(request) === "reject") return ownLineage(request, ancestor)\n        return enterOrWait(table.get(lease.session)!, lease, policyOf(request) === "interrupt")`
   },
   {
     name: "own lineage is refused as busy whatever the policy",
-    file: lock,
+    file: table,
     find: `if (policyOf(request) !== "reject") {`,
     replace: `if (policyOf(request) === "steer") {`
   },
   {
     name: "a prompt re-enters as a task does",
-    file: lock,
+    file: table,
     find: `lease.kind !== "task" || delegation === undefined`,
     replace: `delegation === undefined`
   },
   {
     name: "a task re-enters outside of a tool call",
-    file: lock,
+    file: table,
     find: "delegation === undefined || !delegation.lease.live || !ancestor.live",
     replace: "(delegation !== undefined && !delegation.lease.live) || !ancestor.live"
   },
   {
     name: "promise lineage ignored",
-    file: lock,
+    file: origin,
     find: "const around = promiseLineage.getStore()",
     replace: "const around = undefined as ReturnType<typeof promiseLineage.getStore>"
   },
   {
     name: "promise lineage taken for that of an older fiber",
-    file: lock,
+    file: origin,
     find: "id.id > around.fiber",
     replace: "id.id > 0"
   },
@@ -380,13 +383,13 @@ export const mutants = [
   },
   {
     name: "reject leaves a trace: it stands in the line",
-    file: lock,
+    file: table,
     find: `if (policyOf(request) === "reject") return busy(request, holder)`,
     replace: `if (policyOf(request) === "reject") {\n    gate.line.push(new Waiter(new LeaseState(request.session, request.kind, request.operationId, undefined, 0), gate, false))\n    return busy(request, holder)\n  }`
   },
   {
     name: "reject waits",
-    file: lock,
+    file: table,
     find: `if (policyOf(request) === "reject") return busy(request, holder)`,
     replace: ""
   },

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import type * as FiberId from "effect/FiberId"
 import type { LockError } from "../../services/Errors.js"
 import type { HoldKind, OperationRef } from "../../services/Operation.js"
 import type { Delegation, Lease } from "../../services/SessionLock.js"
@@ -46,6 +47,12 @@ export class LeaseState implements Lease {
 
   get live(): boolean {
     return this.phase === "live"
+  }
+
+  /** Interrupts its operation, at once or when its fiber is known. */
+  stop(by: FiberId.FiberId): void {
+    this.stopped = true
+    this.fiber?.unsafeInterruptAsFork(by)
   }
 }
 
