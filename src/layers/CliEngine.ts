@@ -14,6 +14,7 @@ import * as BuiltinTools from "./BuiltinTools.js"
 import * as Engine from "./Engine.js"
 import * as InspectScript from "./InspectScript.js"
 import * as NodeSandbox from "./NodeSandbox.js"
+import { installLine, isMissing } from "./peers.js"
 import * as ScriptedModel from "./ScriptedModel.js"
 
 export const layer = (
@@ -39,7 +40,7 @@ const model = ({ model: chosen }: Setup): Layer.Layer<Model, ModelNotUsable> => 
       Effect.catchAll((error) =>
         isMissing(error)
           ? new ModelNotUsable({
-              reason: `The model ${chosen.model} needs packages that are not installed: npm install @effect/ai ${name}`
+              reason: `The model ${chosen.model} needs packages that are not installed: ${installLine("@effect/ai", name)}`
             })
           : Effect.die(error)
       ),
@@ -49,6 +50,3 @@ const model = ({ model: chosen }: Setup): Layer.Layer<Model, ModelNotUsable> => 
     )
   )
 }
-
-const isMissing = (error: unknown): boolean =>
-  error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND"

@@ -7,7 +7,6 @@ const deadlock = "src/layers/lock/deadlock.ts"
 const line = "src/layers/lock/Line.ts"
 const table = "src/layers/lock/Table.ts"
 const origin = "src/layers/lock/origin.ts"
-const state = "src/layers/lock/state.ts"
 
 export const mutants = [
   {

@@ -239,7 +239,7 @@ describe("usage and configuration", () => {
     )
     const env = { ANTHROPIC_API_KEY: "key", ANTHROPIC_BASE_URL: "nowhere" }
     await refused(["prompt", "hi"], /ANTHROPIC_BASE_URL is not an http or https address/, { env })
-    await refused(["prompt", "hi"], /npm install @effect\/ai @effect\/ai-anthropic/, {
+    await refused(["prompt", "hi"], /npm install "@effect\/ai@\^0\.37\.0" "@effect\/ai-anthropic@\^0\.27\.0"/, {
       env: { ANTHROPIC_API_KEY: "key", HIDDEN: "@effect/ai" },
       node: ["--import", hidePackages]
     })

@@ -202,6 +202,34 @@ describe("what a child inherits", () => {
   )
 })
 
+describe("depth", () => {
+  it.effect("is that of the session, also for a child session that is prompted directly", () => {
+    const chain = (n: number): Agent.Agent =>
+      Agent.make("next", { delegate: "off", subagents: n === 0 ? [] : [chain(n - 1)] })
+    return Effect.gen(function* () {
+      const sessions = yield* Sessions.Sessions
+      const session = yield* open(chain(9))
+      yield* session.prompt("go")
+      let id = "s"
+      for (let rows = yield* sessions.list(id); rows[0] !== undefined; rows = yield* sessions.list(id)) id = rows[0].id
+      const deepest = yield* sessions.get({ id, agent: chain(9) })
+      const error = yield* Effect.flip(deepest.task("further", { agent: "next" }))
+      assert.strictEqual(error.message, "A task at depth 5 was refused: tasks may be nested 4 levels deep.")
+      assert.deepStrictEqual(yield* sessions.list(id), [])
+      assert.strictEqual(
+        (yield* deepest.prompt("go")).text,
+        "(The task failed. TaskDepthExceeded: A task at depth 5 was refused: tasks may be nested 4 levels deep.)"
+      )
+    }).pipe(
+      Effect.provide(
+        engine([
+          Script.on("go", Script.calls(Script.task("go", { agent: "next" })), (seen) => `(${seen.results[0]!.text})`)
+        ])
+      )
+    )
+  })
+})
+
 describe("a tool of the application that delegates", () => {
   it.effect("re-enters under the running prompt, from an Effect and from a plain async function", () =>
     Effect.gen(function* () {
