@@ -16,7 +16,7 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import type { LockError } from "../services/Errors.js"
-import { Limits } from "../services/Limits.js"
+import { Limits, sane } from "../services/Limits.js"
 import {
   currentMark,
   type HoldOptions,
@@ -33,7 +33,7 @@ import { busy, makeTable } from "./lock/Table.js"
 /** The lock of this process. Provide it once: sessions exclude each other only within one lock. */
 export const layer: Layer.Layer<SessionLock> = Layer.effect(
   SessionLock,
-  Effect.map(Limits, (limits) => makeLock(limits))
+  Effect.map(Limits, (limits) => makeLock(sane(limits)))
 )
 
 /** What `makeLock` gives besides the service: its insides, for assertions. */

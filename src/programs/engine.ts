@@ -6,7 +6,7 @@ import type * as Fiber from "effect/Fiber"
 import { Events } from "../services/Events.js"
 import { History } from "../services/History.js"
 import { Ids } from "../services/Ids.js"
-import { Limits, type LimitValues } from "../services/Limits.js"
+import { Limits, type LimitValues, sane } from "../services/Limits.js"
 import { Model } from "../services/Model.js"
 import { SessionLock } from "../services/SessionLock.js"
 import { SessionStore } from "../services/SessionStore.js"
@@ -41,7 +41,7 @@ export const engineOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>, over: Cont
     store: Context.get(context, SessionStore),
     model: Context.get(context, Model),
     taskTool: Context.get(context, TaskTool),
-    limits: Context.get(context, Limits),
+    limits: sane(Context.get(context, Limits)),
     ids: Context.get(context, Ids)
   }
   gathered.set(over, { below, engine })

@@ -6,6 +6,7 @@ import * as Draft from "../services/Draft.js"
 import type { ToolCallPart } from "../services/Entry.js"
 import { InvalidInput, LimitReached, ModelNotConfigured } from "../services/Errors.js"
 import type { Call } from "../services/History.js"
+import * as Limits from "../services/Limits.js"
 import type { LimitValues } from "../services/Limits.js"
 import type { PromptError, PromptInput, PromptOptions, Reply, SessionRef } from "../services/Session.js"
 import type { Lease } from "../services/SessionLock.js"
@@ -104,7 +105,9 @@ const converse = (
 
 /** Most agents and calls set no limits of their own. */
 const overlay = (base: LimitValues, ...over: ReadonlyArray<Partial<LimitValues> | undefined>): LimitValues =>
-  over.every((it) => it === undefined || Object.keys(it).length === 0) ? base : Object.assign({}, base, ...over)
+  over.every((it) => it === undefined || Object.keys(it).length === 0)
+    ? base
+    : Limits.sane(Object.assign({}, base, ...over))
 
 /** Finds the tool of a call. */
 const dispatchTo = (running: Operation, tools: Toolset, call: ToolCallPart): Dispatched<unknown> => {

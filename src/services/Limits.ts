@@ -37,3 +37,21 @@ export const defaults: LimitValues = {
   toolResult: 50_000,
   turns: 64
 }
+
+/** Limits that can be kept: what is not a number is the default, and what would let nothing happen is 1. */
+export const sane = (values: LimitValues): LimitValues => {
+  const at = (name: keyof LimitValues, least: number): number => {
+    const value = values[name]
+    return Number.isNaN(value) || typeof value !== "number" ? defaults[name] : Math.max(least, value)
+  }
+  return {
+    taskWidth: at("taskWidth", 1),
+    taskDepth: at("taskDepth", 0),
+    toolWidth: at("toolWidth", 1),
+    toolCalls: at("toolCalls", 0),
+    toolDeadline: at("toolDeadline", 0),
+    toolGrace: at("toolGrace", 0),
+    toolResult: at("toolResult", 0),
+    turns: at("turns", 1)
+  }
+}

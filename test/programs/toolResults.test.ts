@@ -181,3 +181,16 @@ describe("width", () => {
     })
   )
 })
+
+describe("limits that nothing could happen under", () => {
+  it.effect("are raised to the least that works, and what is not a number is the default", () =>
+    Effect.gen(function* () {
+      for (const limits of [{ toolWidth: 0 }, { toolWidth: Number.NaN, turns: Number.NaN, toolDeadline: Number.NaN }]) {
+        const session = yield* open(Agent.make("a", { tools: [echo], limits }))
+        const reply = yield* session.prompt("go")
+        assert.strictEqual(reply.text, "done")
+        yield* (yield* Sessions.Sessions).remove("s")
+      }
+    }).pipe(Effect.provide(engine([Script.on("go", Script.calls(Script.call("echo", { text: "x" })), "done")])))
+  )
+})
