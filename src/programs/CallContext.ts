@@ -1,7 +1,7 @@
 /**
  * What a handler is told of its call. Most handlers ask for little of it, so its parts are made when they are read.
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import type * as FiberRefs from "effect/FiberRefs"
 import * as Runtime from "effect/Runtime"
@@ -10,6 +10,9 @@ import type { ToolCall } from "../services/Tool.js"
 export class CallContext implements ToolCall {
   private controller: AbortController | undefined
   private aborted = false
+  /** Ends what `runPromise` runs. */
+  private over: AbortController | undefined
+  private ended = false
 
   constructor(
     readonly callId: string,
@@ -28,15 +31,23 @@ export class CallContext implements ToolCall {
     return this.controller.signal
   }
 
-  /** Aborts the signal, now or when it is first read. */
+  /** Aborts the signal, now or when it is first read, and ends the call. */
   abort(): void {
     this.aborted = true
     this.controller?.abort()
+    this.end()
+  }
+
+  /** Interrupts what `runPromise` still runs, and lets it run nothing more. */
+  end(): void {
+    this.ended = true
+    this.over?.abort()
   }
 
   readonly runPromise = <A, E>(effect: Effect.Effect<A, E>): Promise<A> => {
     const { context, fiberRefs, runtimeFlags } = this.runtime
     const marked = Runtime.make({ context, runtimeFlags, fiberRefs: this.mark(fiberRefs, FiberId.unsafeMake()) })
-    return Runtime.runPromise(marked, effect, { signal: this.signal })
+    this.over ??= new AbortController()
+    return Runtime.runPromise(marked, this.ended ? Effect.interrupt : effect, { signal: this.over.signal })
   }
 }

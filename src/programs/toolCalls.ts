@@ -128,6 +128,7 @@ class Calls<R> {
     const handler = Effect.suspend(() => handled.handle(context))
     running.fiber = Runtime.runFork(this.runtime, handler, { updateRefs })
     running.fiber.addObserver((exit) => {
+      context.end()
       // A call has ended when what it was admitted for has.
       if (engine.lock.shut(delegation)) return this.onEnd(running, exit)
       Runtime.runFork(this.runtime, engine.lock.close(delegation)).addObserver(() => this.onEnd(running, exit))

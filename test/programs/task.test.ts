@@ -264,6 +264,29 @@ describe("a tool of the application that delegates", () => {
   )
 })
 
+describe("what a call runs by runPromise", () => {
+  it.effect("ends with the call, and nothing can be run after it", () =>
+    Effect.gen(function* () {
+      const ends: Array<string> = []
+      let late: (() => Promise<unknown>) | undefined
+      const tool = Tool.make("t", {
+        description: "",
+        run: async (_, call) => {
+          const left = call.runPromise(Effect.onInterrupt(Effect.never, () => Effect.sync(() => ends.push("left"))))
+          left.catch(() => ends.push("rejected"))
+          late = () => call.runPromise(Effect.sync(() => ends.push("late")))
+          return "done"
+        }
+      })
+      yield* Effect.gen(function* () {
+        yield* (yield* open(Agent.make("a", { tools: [tool] }))).prompt("go")
+        yield* Effect.promise(() => late!().catch(() => ends.push("refused")))
+        assert.deepStrictEqual(ends, ["left", "rejected", "refused"])
+      }).pipe(Effect.provide(engine([Script.on("go", Script.calls(Script.call("t")), "done")])))
+    })
+  )
+})
+
 describe("usage", () => {
   it.effect("is summed over the tree, each round-trip counted once", () =>
     Effect.gen(function* () {
