@@ -28,11 +28,6 @@ const make = (
   /** The journals of the operations that run. */
   const live = new Map<string, Journal>()
 
-  const existing = (session: string): Effect.Effect<SessionRow, SessionNotFound | SessionStoreError> =>
-    Effect.flatMap(store.get(session), (row) =>
-      row === undefined ? new SessionNotFound({ session }) : Effect.succeed(row)
-    )
-
   const begin = (
     session: string,
     incarnation: string,
@@ -48,7 +43,6 @@ const make = (
   const catchUp = (row: SessionRow, known: Journal | undefined): Effect.Effect<Journal, StoreError> => {
     const journal = known ?? new Journal(row)
     journal.row = row
-    live.set(row.id, journal)
     if (journal.nextSeq === row.nextSeq) return Effect.succeed(journal)
     return Effect.map(store.read(row.id, row.incarnation, journal.nextSeq), (entries) => {
       for (const entry of entries) learn(journal, entry)
@@ -68,18 +62,25 @@ const make = (
       }
     }
     const children = writes.length === 1 ? writes[0]!.children : writes.flatMap((it) => it.children)
-    return Effect.matchCauseEffect(store.append({ session: id, incarnation, epoch, expectedSeq, entries, children }), {
+    const stored = Effect.suspend(() =>
+      store.append({ session: id, incarnation, epoch, expectedSeq, entries, children })
+    )
+    return Effect.matchCauseEffect(stored, {
       onFailure: (cause) => {
         next(journal)
         return Effect.failCause(cause)
       },
       onSuccess: () => {
-        const heard = events.heard(id)
-        for (const entry of entries) {
-          learn(journal, entry)
-          if (heard) events.publish(ofEntry(id, entry))
+        // Whatever becomes of this, those who wait must not wait for ever.
+        try {
+          const heard = events.heard(id)
+          for (const entry of entries) {
+            learn(journal, entry)
+            if (heard) events.publish(ofEntry(id, entry))
+          }
+        } finally {
+          next(journal)
         }
-        next(journal)
         return Effect.void
       }
     })
@@ -121,13 +122,22 @@ const make = (
   return {
     owner,
     begin,
+    enter: (journal) => {
+      live.set(journal.row.id, journal)
+    },
     current: (session) => live.get(session),
     end: (session) => {
       live.delete(session)
     },
     append: (journal, operationId, drafts, children = []) => append(journal, { operationId, drafts, children }),
-    read: (session, fromSeq = 1) =>
-      Effect.flatMap(existing(session), (row) => store.read(session, row.incarnation, fromSeq))
+    read: (session, incarnation, fromSeq = 1) =>
+      Effect.flatMap(
+        store.get(session),
+        (row): Effect.Effect<ReadonlyArray<Entry>, SessionNotFound | SessionStoreError> =>
+          row?.incarnation === incarnation
+            ? store.read(session, incarnation, Math.max(1, Math.trunc(fromSeq) || 1))
+            : new SessionNotFound({ session })
+      )
   }
 }
 

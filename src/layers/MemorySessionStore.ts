@@ -5,7 +5,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Entry } from "../services/Entry.js"
-import { SessionAlreadyExists, StaleLease } from "../services/Errors.js"
+import { SessionAlreadyExists, SessionStoreError, StaleLease, type StoreError } from "../services/Errors.js"
 import { type SessionRow, SessionStore } from "../services/SessionStore.js"
 
 /** A session and its entries, as the store keeps them. */
@@ -66,10 +66,16 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
       }),
 
     append: ({ children, entries, epoch, expectedSeq, incarnation, session }) =>
-      Effect.suspend(() => {
+      Effect.suspend((): Effect.Effect<void, StoreError> => {
         const stored = owned(session, incarnation, epoch)
         if (stored instanceof StaleLease) return Effect.fail(stored)
         if (stored.row.nextSeq !== expectedSeq) return Effect.fail(new StaleLease({ session, reason: "sequence" }))
+        const taken = children.find((child) => sessions.has(child.id))
+        if (taken !== undefined) {
+          return Effect.fail(
+            new SessionStoreError({ operation: "write", reason: `session "${taken.id}" exists already` })
+          )
+        }
         for (const entry of entries) stored.entries.push(entry)
         stored.row.nextSeq = expectedSeq + entries.length
         for (const child of children) sessions.set(child.id, { row: { ...child }, entries: [] })

@@ -81,7 +81,7 @@ class Handle implements Session {
   }
 
   get history(): Effect.Effect<ReadonlyArray<Entry>, SessionNotFound | SessionStoreError> {
-    return this.engine.history.read(this.id)
+    return this.engine.history.read(this.id, this.ref.incarnation)
   }
 
   get events(): Stream.Stream<Event> {
@@ -89,6 +89,6 @@ class Handle implements Session {
   }
 
   replay(after = 0): Stream.Stream<Event, SessionNotFound | SessionStoreError> {
-    return replay(this.engine.events, this.engine.history, this.id, after)
+    return replay(this.engine.events, this.engine.history, this.id, this.ref.incarnation, after)
   }
 }

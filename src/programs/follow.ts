@@ -19,14 +19,15 @@ export const replay = (
   events: Context.Tag.Service<Events>,
   history: Context.Tag.Service<History>,
   session: string,
+  incarnation: string,
   after: number
 ): Stream.Stream<Event, SessionNotFound | SessionStoreError> =>
   Stream.unwrapScoped(
     Effect.gen(function* () {
       // Following begins before reading, so that nothing falls between; what both bring is left out below.
       const queue = yield* events.subscribe(session)
-      const entries = yield* history.read(session, after + 1)
-      const last = entries.at(-1)?.id ?? after
+      const entries = yield* history.read(session, incarnation, after + 1)
+      const last = entries.at(-1)?.id ?? 0
       const synced: Event = { _tag: "Synced", session, at: yield* Clock.currentTimeMillis }
       const past = entries.map((entry) => ofEntry(session, entry))
       const next = Stream.filter(

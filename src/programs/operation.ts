@@ -7,7 +7,9 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import type * as Runtime from "effect/Runtime"
+import { explain } from "../services/Conversation.js"
 import * as Draft from "../services/Draft.js"
 import type { LockError, SessionNotFound, StoreError } from "../services/Errors.js"
 import { type Failure, ofEntry } from "../services/Event.js"
@@ -16,6 +18,7 @@ import type { OnBusy, OperationKind } from "../services/Operation.js"
 import { cleanText } from "../services/Json.js"
 import type { SessionRef } from "../services/Session.js"
 import type { Lease } from "../services/SessionLock.js"
+import { describe } from "../services/Tool.js"
 import { type Engine, engineOf, type Needs } from "./engine.js"
 import { Timer } from "./Timer.js"
 
@@ -30,6 +33,10 @@ export class Operation {
   readonly clock: Clock.Clock
   /** Text of a reply that is still streaming. */
   partial = ""
+  /** Who gathers that reply; nobody between two of them. */
+  reply: object | undefined
+  /** What was left behind and is being ended: it ends before the operation does. */
+  readonly leaving = new Set<Fiber.RuntimeFiber<void>>()
   private timer: Timer | undefined
   private onTime: (() => void) | undefined
 
@@ -73,7 +80,8 @@ export class Operation {
 
 /** How a body ends well: its value, and entries to be stored with the end in one write. */
 export interface Done<A> {
-  readonly value: A
+  /** Read when everything below the operation has ended. */
+  readonly value: () => A
   readonly drafts: ReadonlyArray<Draft.Draft>
 }
 
@@ -131,12 +139,14 @@ const framed = <A, E, R>(
   body: (operation: Operation) => Effect.Effect<Done<A>, E, R>
 ): Effect.Effect<A, E | SessionNotFound | StoreError, R> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(engine.history.begin(ref.id, ref.incarnation, ref.journal), (journal) => {
+    Effect.flatMap(restore(engine.history.begin(ref.id, ref.incarnation, ref.journal)), (journal) => {
       ref.journal = journal
       journal.start(lease.operationId)
       const running = new Operation(engine, clock, ref, lease, journal, lease.operationId)
+      engine.history.enter(journal)
       const end = () => {
         running.stop()
+        running.reply = undefined
         engine.history.end(ref.id)
       }
       const start = Draft.operationStarted(spec.kind)
@@ -146,19 +156,30 @@ const framed = <A, E, R>(
           return Effect.failCause(cause)
         },
         onSuccess: () =>
-          Effect.matchCauseEffect(restore(body(running)), {
-            onFailure: (cause) => {
-              end()
-              return settleFailed(running, spec.kind, cause)
-            },
-            onSuccess: (done) => {
-              end()
-              return settleDone(running, spec.kind, done)
-            }
+          Effect.matchCauseEffect(restore(Effect.suspend(() => body(running))), {
+            onFailure: (cause) =>
+              left(running, () => {
+                end()
+                return settleFailed(running, spec.kind, cause)
+              }),
+            onSuccess: (done) =>
+              left(running, () => {
+                end()
+                return settleDone(running, spec.kind, done)
+              })
           })
       })
     })
   )
+
+/** Waits for what was left behind, which has been interrupted, and goes on. */
+const left = <A, E>({ leaving }: Operation, then: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  leaving.size === 0
+    ? then()
+    : Effect.flatMap(
+        Effect.forEach(leaving, (fiber) => fiber.await, { discard: true }),
+        then
+      )
 
 /** Runs a body as a part of the operation that it re-entered. */
 const within = <A, E, R>(
@@ -166,7 +187,7 @@ const within = <A, E, R>(
   body: (operation: Operation) => Effect.Effect<Done<A>, E, R>
 ): Effect.Effect<A, E | StoreError, R> =>
   Effect.flatMap(body(running), ({ drafts, value }) =>
-    drafts.length === 0 ? Effect.succeed(value) : Effect.as(running.append(drafts), value)
+    drafts.length === 0 ? Effect.sync(value) : Effect.map(running.append(drafts), value)
   )
 
 /** Records the end in one write with what the body left to record. */
@@ -175,7 +196,7 @@ const settleDone = <A>(
   kind: OperationKind,
   { drafts, value }: Done<A>
 ): Effect.Effect<A, StoreError> =>
-  record(running, [...drafts, Draft.completed(kind, running.journal.usage())], Exit.succeed(value))
+  record(running, [...drafts, Draft.completed(kind, running.journal.usage())], Exit.succeed(value()))
 
 const settleFailed = <E>(
   running: Operation,
@@ -184,11 +205,18 @@ const settleFailed = <E>(
 ): Effect.Effect<never, E | StoreError> => {
   const usage = running.journal.usage()
   const by = running.lease.interruptedBy ?? "caller"
-  const drafts = Cause.isInterrupted(cause)
-    ? [...cutReply(running), Draft.interrupted(kind, usage, by)]
-    : [Draft.failed(kind, usage, failureOf(cause))]
+  const cut = Cause.isInterrupted(cause)
+  const end = cut ? Draft.interrupted(kind, usage, by) : Draft.failed(kind, usage, failureOf(cause))
+  const drafts = [...openCalls(running, cut), ...(cut ? cutReply(running) : []), end]
   return record(running, drafts, Exit.failCause(cause))
 }
+
+/** Ends for the calls that have none: the operation was cut while they were being written, or a write failed. */
+const openCalls = ({ journal }: Operation, cut: boolean): ReadonlyArray<Draft.Draft> =>
+  journal.conversation.unsettled().map(({ call: { id, name }, started }) => {
+    const outcome = started ? (cut ? "interrupted" : "unknown") : "not-run"
+    return Draft.toolSettled(id, name, outcome, explain(outcome), undefined)
+  })
 
 /** What had arrived of a reply that was cut is kept, marked. */
 const cutReply = (running: Operation): ReadonlyArray<Draft.Draft> =>
@@ -203,7 +231,7 @@ const cutReply = (running: Operation): ReadonlyArray<Draft.Draft> =>
         )
       ]
 
-/** Stores the end, then gives the result. Where that fails, who listens hears of it all the same: a start has an end. */
+/** Stores the end, then gives the result. */
 const record = <A, E>(
   running: Operation,
   drafts: ReadonlyArray<Draft.Draft>,
@@ -212,18 +240,23 @@ const record = <A, E>(
   Effect.matchCauseEffect(running.append(drafts), {
     onSuccess: () => result,
     onFailure: (cause) => {
-      const end = drafts.at(-1)!
-      const at = running.clock.unsafeCurrentTimeMillis()
-      const event = ofEntry(running.ref.id, { ...end, at, operationId: running.id })
-      running.engine.events.publish("seq" in event ? { ...event, seq: undefined } : event)
+      tellUnstored(running, drafts)
       return Effect.failCause(cause)
     }
   })
 
-/** An error by its tag and its sentence, as entries and events carry it. */
+/** Lets those who listen hear of ends that could not be stored: every start has its end. */
+export const tellUnstored = ({ clock, engine, id, ref }: Operation, ends: ReadonlyArray<Draft.Draft>): void => {
+  for (const end of ends) {
+    const event = ofEntry(ref.id, { ...end, at: clock.unsafeCurrentTimeMillis(), operationId: id })
+    engine.events.publish("seq" in event ? { ...event, seq: undefined } : event)
+  }
+}
+
+/** An error by its tag and its sentence, as entries and events carry it. Never throws. */
 export const failureOf = (cause: Cause.Cause<unknown>): Failure => {
   const error = Cause.squash(cause)
-  const message = error instanceof Error ? error.message : String(error)
+  const message = cleanText(error instanceof Error ? error.message : describe(error))
   if (typeof error === "object" && error !== null && "_tag" in error && typeof error._tag === "string") {
     return { tag: error._tag, message }
   }

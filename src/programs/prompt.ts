@@ -6,6 +6,7 @@ import * as Draft from "../services/Draft.js"
 import type { ToolCallPart } from "../services/Entry.js"
 import { InvalidInput, LimitReached, ModelNotConfigured } from "../services/Errors.js"
 import type { Call } from "../services/History.js"
+import { copy } from "../services/Json.js"
 import * as Limits from "../services/Limits.js"
 import type { LimitValues } from "../services/Limits.js"
 import type { PromptError, PromptInput, PromptOptions, Reply, SessionRef } from "../services/Session.js"
@@ -72,15 +73,15 @@ const converse = (
   // The operation's start and its input are written.
   const from = journal.nextSeq - 2
 
-  const next = (turns: number): Effect.Effect<Done<Reply>, PromptError, unknown> =>
-    turns === limits.turns
+  const next = (turns: number, said = ""): Effect.Effect<Done<Reply>, PromptError, unknown> =>
+    turns >= limits.turns
       ? new LimitReached({ limit: "turns", value: limits.turns })
       : Effect.flatMap(turn(running, request), (outcome): Effect.Effect<Done<Reply>, PromptError, unknown> => {
           switch (outcome._tag) {
             case "Final":
-              return Effect.succeed(done(outcome.text, outcome.assistant))
+              return Effect.succeed(done(said + outcome.text, outcome.assistant))
             case "Pause":
-              return Effect.flatMap(running.append([outcome.assistant]), () => next(turns + 1))
+              return Effect.flatMap(running.append([outcome.assistant]), () => next(turns + 1, said + outcome.text))
             case "Calls":
               return Effect.flatMap(running.append([outcome.assistant]), () =>
                 Effect.flatMap(toolCalls(running, outcome.calls, limits, dispatch), () => next(turns + 1))
@@ -89,25 +90,25 @@ const converse = (
         })
 
   const done = (text: string, assistant: Draft.Assistant): Done<Reply> => ({
-    value: {
+    value: () => ({
       text,
       finish: assistant.finish,
       usage: journal.usage(),
       model,
       // The reply and the operation's end are still to be written.
       entries: { from, to: journal.nextSeq + 1 }
-    },
+    }),
     drafts: [assistant]
   })
 
   return next(0)
 }
 
-/** Most agents and calls set no limits of their own. */
-const overlay = (base: LimitValues, ...over: ReadonlyArray<Partial<LimitValues> | undefined>): LimitValues =>
-  over.every((it) => it === undefined || Object.keys(it).length === 0)
-    ? base
-    : Limits.sane(Object.assign({}, base, ...over))
+/** Most agents and calls set no limits of their own; what is `undefined` is not set. */
+const overlay = (base: LimitValues, ...over: ReadonlyArray<Partial<LimitValues> | undefined>): LimitValues => {
+  const set = over.flatMap((it) => Object.entries(it ?? {}).filter(([, value]) => value !== undefined))
+  return set.length === 0 ? base : Limits.sane({ ...base, ...Object.fromEntries(set) })
+}
 
 /** Finds the tool of a call. */
 const dispatchTo = (running: Operation, tools: Toolset, call: ToolCallPart): Dispatched<unknown> => {
@@ -121,7 +122,7 @@ const dispatchTo = (running: Operation, tools: Toolset, call: ToolCallPart): Dis
   }
   const tool = tools.byName.get(call.name)
   if (tool !== undefined) {
-    return { _tag: "Handled", deadline: tool.deadline, handle: (context) => tool.handle(call.args, context) }
+    return { _tag: "Handled", deadline: tool.deadline, handle: (context) => tool.handle(copy(call.args), context) }
   }
   const known = tools.specs.map((spec) => spec.name)
   return refused(

@@ -1,11 +1,9 @@
 /**
  * The operation `shell`: a command that the application runs in the session's sandbox.
  */
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { explain } from "../services/Conversation.js"
 import * as Draft from "../services/Draft.js"
 import type { ToolOutcome } from "../services/Entry.js"
 import { InvalidInput, SandboxError } from "../services/Errors.js"
@@ -13,7 +11,7 @@ import { type ExecResult, Sandbox } from "../services/Sandbox.js"
 import type { SessionRef, ShellError, ShellOptions } from "../services/Session.js"
 import type { Needs } from "./engine.js"
 import { commandText } from "./input.js"
-import { type Done, failureOf, type Operation, operation } from "./operation.js"
+import { type Done, type Operation, operation } from "./operation.js"
 import { fit } from "./toolResult.js"
 
 /**
@@ -58,30 +56,23 @@ const run = (
 ): Effect.Effect<Done<ExecResult>, ShellError> => {
   const { engine, ref } = running
   const sandbox = Context.getOption(engine.context as Context.Context<unknown>, Sandbox)
-  if (Option.isNone(sandbox)) {
-    return new SandboxError({ operation: "exec", path: ref.cwd, reason: "no sandbox is configured" })
-  }
   const { env, timeout } = options ?? {}
   const settled = (outcome: ToolOutcome, result: string): Draft.Draft => {
     const { cutFrom, text } = fit(result, engine.limits.toolResult)
     return Draft.toolSettled(callId, "bash", outcome, text, cutFrom)
   }
-  return sandbox.value.exec({ command, cwd: options?.cwd ?? ref.cwd, env, timeout }).pipe(
-    // Where this write fails, the one of the operation's end says so, and the fold knows the call's end as unknown.
-    Effect.onError((cause) =>
-      Effect.ignore(
-        running.append([
-          Cause.isInterrupted(cause)
-            ? settled("interrupted", explain("interrupted"))
-            : settled("failure", failureOf(cause).message)
-        ])
-      )
-    ),
-    Effect.map((value) => ({
-      value,
-      drafts: [settled(value.exitCode === 0 ? "success" : "failure", report(value))]
-    }))
-  )
+  const exec = Option.isNone(sandbox)
+    ? new SandboxError({ operation: "exec", path: ref.cwd, reason: "no sandbox is configured" })
+    : Effect.suspend(() => sandbox.value.exec({ command, cwd: options?.cwd ?? ref.cwd, env, timeout }))
+  // An interruption is recorded with the end of the operation.
+  return Effect.matchEffect(exec, {
+    onFailure: (error) => Effect.zipRight(running.append([settled("failure", error.message)]), error),
+    onSuccess: (value) =>
+      Effect.succeed({
+        value: () => value,
+        drafts: [settled(value.exitCode === 0 ? "success" : "failure", report(value))]
+      })
+  })
 }
 
 const report = ({ exitCode, stderr, stdout }: ExecResult): string =>

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Agent from "../services/Agent.js"
 import * as Draft from "../services/Draft.js"
 import { AgentNotFound, InvalidInput, type StoreError } from "../services/Errors.js"
+import { cleanText } from "../services/Json.js"
 import type { ToolSpec } from "../services/Model.js"
 import { SandboxTools } from "../services/Sandbox.js"
 import * as SessionId from "../services/SessionId.js"
@@ -25,7 +26,7 @@ import type * as Tool from "../services/Tool.js"
 import * as Usage from "../services/Usage.js"
 import type { Needs } from "./engine.js"
 import { userParts } from "./input.js"
-import { type Done, failureOf, type Operation, operation } from "./operation.js"
+import { type Done, failureOf, type Operation, operation, tellUnstored } from "./operation.js"
 import { prompt } from "./prompt.js"
 import { nameConflict } from "./toolset.js"
 
@@ -46,7 +47,8 @@ export const task = <R, const Tools extends ReadonlyArray<Tool.Any> = []>(
   Effect.suspend(() => {
     const content = userParts(input)
     if (content instanceof InvalidInput) return content
-    const conflict = nameConflict([], options?.tools)
+    const named = typeof options?.agent === "object" ? options.agent.tools : []
+    const conflict = nameConflict(named, options?.tools)
     if (conflict !== undefined) return conflict
     return operation(ref, { kind: "task", onBusy: options?.onBusy }, (running) =>
       delegate(running, input, options, callId)
@@ -62,6 +64,8 @@ const delegate = (
   const { clock, engine, journal, lease, ref } = running
   const agent = agentFor(ref.agent, options?.agent, Context.get(engine.context, SandboxTools))
   if (agent instanceof AgentNotFound) return agent
+  const conflict = nameConflict(agent.tools, options?.tools)
+  if (conflict !== undefined) return conflict
   const taskId = lease.operationId
   const row: SessionRow = {
     id: SessionId.child(ref.id, engine.ids.unsafeNext()),
@@ -76,7 +80,7 @@ const delegate = (
     createdAt: clock.unsafeCurrentTimeMillis()
   }
   const child = new SessionRef(row, agent, ref.context)
-  const link = Draft.taskLink(taskId, row.id, agent.name, options?.description ?? firstLine(input), callId)
+  const link = Draft.taskLink(taskId, row.id, agent.name, cleanText(options?.description ?? firstLine(input)), callId)
   return Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(engine.history.append(journal, running.id, [link], [row]), () =>
       Effect.matchCauseEffect(
@@ -100,7 +104,7 @@ const settleDone = (
   const { entries, finish, model, text, usage } = reply
   const value = { text: text === "" ? noText : text, finish, usage, model, entries, taskId, session: child.id }
   const end = Draft.taskSettled(taskId, child.id, "completed", undefined, count(running, child))
-  return Effect.as(running.append([end]), { value, drafts: [] })
+  return Effect.as(record(running, end), { value: () => value, drafts: [] })
 }
 
 const settleFailed = <E>(
@@ -113,8 +117,11 @@ const settleFailed = <E>(
   const end = Cause.isInterrupted(cause)
     ? Draft.taskSettled(taskId, child.id, "interrupted", undefined, usage)
     : Draft.taskSettled(taskId, child.id, "failed", failureOf(cause), usage)
-  return Effect.zipRight(running.append([end]), Effect.failCause(cause))
+  return Effect.zipRight(record(running, end), Effect.failCause(cause))
 }
+
+const record = (running: Operation, end: Draft.Draft): Effect.Effect<void, StoreError> =>
+  Effect.tapErrorCause(running.append([end]), () => Effect.sync(() => tellUnstored(running, [end])))
 
 /** Counts what a child used as its parent's. */
 const count = ({ journal }: Operation, child: SessionRef<unknown>): Usage.Usage => {

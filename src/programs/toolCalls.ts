@@ -9,6 +9,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
 import * as Runtime from "effect/Runtime"
 import { explain } from "../services/Conversation.js"
@@ -50,7 +51,8 @@ export const toolCalls = <R>(
         runtimeFlags: Runtime.defaultRuntimeFlags,
         fiberRefs: fiber.getFiberRefs()
       }) as Runtime.Runtime<R>
-      return new Calls(operation, calls, limits, dispatch, runtime, fiber, restore).step()
+      const run = new Calls(operation, calls, limits, dispatch, runtime, fiber, restore)
+      return Effect.tapErrorCause(run.step(), () => run.stop())
     })
   )
 
@@ -79,6 +81,8 @@ class Calls<R> {
   /** Ends of handlers that are not recorded yet. */
   private ended: Array<readonly [Running, Exit.Exit<unknown, ToolProblem>]> = []
   private wake: (() => void) | undefined
+  /** Calls that are recorded as started and never were. */
+  private unbegun: ReadonlyArray<ToolCallPart> = []
 
   constructor(
     private readonly operation: Operation,
@@ -106,13 +110,13 @@ class Calls<R> {
       } else drafts.push(this.settled(call, "failure", dispatched.text))
     }
     if (drafts.length === 0) return this.wait()
-    return Effect.matchCauseEffect(this.operation.append(drafts), {
-      onFailure: (cause) => Effect.zipRight(this.stop(), Effect.failCause(cause)),
-      onSuccess: () => {
-        for (const it of ready) this.start(it)
-        if (this.unsettled === 0) return Effect.void
-        return this.ended.length > 0 ? this.step() : this.wait()
-      }
+    return Effect.flatMap(this.operation.append(drafts), () => {
+      // Interrupted while that was being written: nothing is begun any more.
+      if (!Cause.isEmpty(this.fiber.getFiberRef(FiberRef.interruptedCause)))
+        this.unbegun = ready.map(({ call }) => call)
+      else for (const it of ready) this.start(it)
+      if (this.unsettled === 0) return Effect.void
+      return this.ended.length > 0 ? this.step() : this.wait()
     })
   }
 
@@ -122,7 +126,8 @@ class Calls<R> {
     const updateRefs = (refs: FiberRefs.FiberRefs, fiberId: Parameters<typeof FiberRefs.updateAs>[1]["fiberId"]) =>
       FiberRefs.updateAs(refs, { fiberId, fiberRef: currentMark, value: { lease, delegation } })
     const context = new CallContext(call.id, ref.id, id, ref.cwd, this.runtime, updateRefs)
-    const deadline = clock.unsafeCurrentTimeMillis() + (handled.deadline ?? this.limits.toolDeadline)
+    const { deadline: own = Number.NaN } = handled
+    const deadline = clock.unsafeCurrentTimeMillis() + (Number.isNaN(own) ? this.limits.toolDeadline : own)
     const running: Running = { call, context, delegation, deadline, fiber: undefined, abandonedAt: undefined }
     this.running.add(running)
     const handler = Effect.suspend(() => handled.handle(context))
@@ -185,12 +190,15 @@ class Calls<R> {
     this.running.delete(running)
     running.context.abort()
     running.fiber?.unsafeInterruptAsFork(this.fiber.id())
-    // What was admitted through it is interrupted now. The lease waits for it before the session is given back.
-    Runtime.runFork(this.runtime, this.operation.engine.lock.close(running.delegation))
+    // What was admitted through it is interrupted now, and awaited before the operation's end is written.
+    const { engine, leaving } = this.operation
+    const closing = Runtime.runFork(this.runtime, engine.lock.close(running.delegation))
+    leaving.add(closing)
+    closing.addObserver(() => leaving.delete(closing))
   }
 
   /** Interrupts the handlers and gives them the grace to end. */
-  private stop(): Effect.Effect<void> {
+  stop(): Effect.Effect<void> {
     return Effect.suspend(() => {
       for (const running of this.running) {
         running.context.abort()
@@ -223,7 +231,9 @@ class Calls<R> {
   private cut(cause: Cause.Cause<never>): Effect.Effect<void, StoreError> {
     return Effect.flatMap(this.stop(), () => {
       const drafts = this.recordEnded()
-      for (const call of this.calls.slice(this.next)) drafts.push(this.settled(call, "not-run", explain("not-run")))
+      for (const call of [...this.unbegun, ...this.calls.slice(this.next)]) {
+        drafts.push(this.settled(call, "not-run", explain("not-run")))
+      }
       return Effect.zipRight(drafts.length === 0 ? Effect.void : this.operation.append(drafts), Effect.failCause(cause))
     })
   }

@@ -49,18 +49,23 @@ export const toolset = (
   taskTool: Context.Tag.Service<TaskTool>,
   mayDelegate: boolean
 ): Toolset => {
-  const cache = mayDelegate ? delegating : working
-  if (extra === undefined || extra.length === 0) {
-    let known = cache.get(agent)
-    if (known === undefined)
-      cache.set(agent, (known = build(agent.tools, mayDelegate ? taskTool.spec(agent) : undefined)))
-    return known
+  const tools = extra === undefined || extra.length === 0 ? agent.tools : [...agent.tools, ...extra]
+  if (tools !== agent.tools) return build(tools, mayDelegate ? taskTool.spec(agent) : undefined)
+  let known = made.get(agent)
+  if (known?.taskTool !== taskTool || known.mayDelegate !== mayDelegate) {
+    known = { taskTool, mayDelegate, toolset: build(tools, mayDelegate ? taskTool.spec(agent) : undefined) }
+    made.set(agent, known)
   }
-  return build([...agent.tools, ...extra], mayDelegate ? taskTool.spec(agent) : undefined)
+  return known.toolset
 }
 
-const delegating = new WeakMap<Agent.Any, Toolset>()
-const working = new WeakMap<Agent.Any, Toolset>()
+interface Made {
+  readonly taskTool: Context.Tag.Service<TaskTool>
+  readonly mayDelegate: boolean
+  readonly toolset: Toolset
+}
+
+const made = new WeakMap<Agent.Any, Made>()
 
 const build = (tools: ReadonlyArray<Tool.Any>, task: ToolSpec | undefined): Toolset => ({
   byName: new Map(tools.map((tool) => [tool.name, tool])),

@@ -18,7 +18,7 @@ export type TurnOutcome =
   /** The model wants these calls run. */
   | { readonly _tag: "Calls"; readonly assistant: Draft.Assistant; readonly calls: ReadonlyArray<ToolCallPart> }
   /** The model wants to be asked again as things stand. */
-  | { readonly _tag: "Pause"; readonly assistant: Draft.Assistant }
+  | { readonly _tag: "Pause"; readonly assistant: Draft.Assistant; readonly text: string }
 
 /** Sends the request and gathers the reply. Writes nothing; deltas go to those who listen as they arrive. */
 export const turn = (
@@ -51,9 +51,12 @@ class Reply {
   constructor(operation: Operation) {
     this.operation = operation
     operation.partial = ""
+    operation.reply = this
   }
 
   take(event: ModelEvent): void {
+    // A model that speaks after its end is not heard.
+    if (this.operation.reply !== this) return
     switch (event._tag) {
       case "TextDelta":
         this.closeReasoning()
@@ -78,15 +81,15 @@ class Reply {
     this.closeText()
     this.closeReasoning()
     this.operation.partial = ""
+    this.operation.reply = undefined
     const { journal } = this.operation
     if (finish.usage !== undefined) journal.turns = Usage.add(journal.turns, finish.usage)
     const assistant = Draft.assistant(this.parts, model, finish.reason, finish.usage)
     const calls = this.parts.filter((part) => part.type === "tool-call")
     if (calls.length > 0) return { _tag: "Calls", assistant, calls }
-    if (finish.reason === "pause") return { _tag: "Pause", assistant }
     let text = ""
     for (const part of this.parts) if (part.type === "text") text += part.text
-    return { _tag: "Final", assistant, text }
+    return { _tag: finish.reason === "pause" ? "Pause" : "Final", assistant, text }
   }
 
   private closeText(): void {

@@ -59,7 +59,12 @@ export class Conversation {
         this.closeTurn()
         // An empty reply is nothing a provider would take back.
         if (!entry.content.some(isVisible)) return
-        this.folded.push({ role: "assistant", content: entry.content })
+        const content = entry.content.filter(isNotBlank)
+        const last = this.folded.at(-1)
+        // A reply that paused and the one that went on are one message.
+        if (last?.role === "assistant") {
+          this.folded[this.folded.length - 1] = { role: "assistant", content: [...last.content, ...content] }
+        } else this.folded.push({ role: "assistant", content })
         const calls = entry.content.filter(isToolCall)
         if (calls.length > 0) this.open = { calls, results: new Map(), started: new Set() }
         return
@@ -86,6 +91,13 @@ export class Conversation {
         return
       }
     }
+  }
+
+  /** The calls of the last reply that have no end yet, and whether they were started. */
+  unsettled(): ReadonlyArray<{ readonly call: ToolCallPart; readonly started: boolean }> {
+    if (this.open === undefined) return []
+    const { calls, results, started } = this.open
+    return calls.flatMap((call) => (results.has(call.id) ? [] : [{ call, started: started.has(call.id) }]))
   }
 
   /** The messages for a request, as they are now; later entries do not change the array. */
@@ -135,6 +147,9 @@ const absent = (call: ToolCallPart, outcome: "unknown" | "not-run"): ToolResult 
 })
 
 const isToolCall = (part: AssistantPart): part is ToolCallPart => part.type === "tool-call"
+
+/** Providers refuse a blank text, also beside something else. */
+const isNotBlank = (part: AssistantPart): boolean => part.type !== "text" || part.text.trim() !== ""
 
 const isVisible = (part: AssistantPart): boolean =>
   part.type === "tool-call" || (part.type === "text" && part.text.trim() !== "")

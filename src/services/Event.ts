@@ -5,6 +5,7 @@
  * has exactly one end, and the end of what was started within an operation comes before the operation's own.
  */
 import type { Entry, FinishReason, ToolOutcome } from "./Entry.js"
+import { copy } from "./Json.js"
 import type { OperationKind, OperationRef } from "./Operation.js"
 import type { Usage, UsageReport } from "./Usage.js"
 
@@ -178,7 +179,7 @@ export const ofEntry = (session: string, entry: Entry): Event => {
     case "Assistant": {
       const text = entry.content.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("")
       const calls = entry.content.flatMap((part) =>
-        part.type === "tool-call" ? [{ id: part.id, name: part.name, args: part.args }] : []
+        part.type === "tool-call" ? [{ id: part.id, name: part.name, args: copy(part.args) }] : []
       )
       const { finish, model, usage } = entry
       return { _tag: "AssistantMessage", ...base, text, calls, model, finish, usage }

@@ -74,7 +74,7 @@ export class History extends Context.Tag("baton/History")<
     readonly owner: string
 
     /**
-     * Makes the journal of a session ready for the operation that holds it: claims the session where another engine
+     * Brings the journal of a session up to date for the operation that holds it: claims the session where another engine
      * owns it, and reads what the journal does not know yet. `known` is the journal of an earlier operation. A session
      * that was removed is not found, though another may have its name by now.
      */
@@ -83,6 +83,9 @@ export class History extends Context.Tag("baton/History")<
       incarnation: string,
       known?: Journal
     ) => Effect.Effect<Journal, SessionNotFound | StoreError>
+
+    /** Makes a journal that of the operation that holds its session now. */
+    readonly enter: (journal: Journal) => void
 
     /** The journal of the operation that holds the session now. */
     readonly current: (session: string) => Journal | undefined
@@ -103,9 +106,10 @@ export class History extends Context.Tag("baton/History")<
       children?: ReadonlyArray<SessionRow>
     ) => Effect.Effect<void, StoreError>
 
-    /** The entries of a session from a place on. */
+    /** The entries of a session from a place on; those of this incarnation, and of no other of the name. */
     readonly read: (
       session: string,
+      incarnation: string,
       fromSeq?: number
     ) => Effect.Effect<ReadonlyArray<Entry>, SessionNotFound | SessionStoreError>
   }

@@ -85,3 +85,12 @@ const walkObject = (object: object, path: string, depth: number): unknown => {
   }
   return changed ? Object.fromEntries(entries) : object
 }
+
+/** A copy of a JSON value that went through the gate. */
+export const copy = (value: unknown): unknown => {
+  if (typeof value !== "object" || value === null) return value
+  if (Array.isArray(value)) return value.map(copy)
+  const made: Record<string, unknown> = {}
+  for (const [key, item] of Object.entries(value)) made[key] = copy(item)
+  return made
+}

@@ -152,8 +152,16 @@ const failed = (cause: Cause.Cause<unknown>): Effect.Effect<never, ToolProblem> 
   return Effect.fail({ text: describe(error instanceof Thrown ? error.error : error) })
 }
 
-/** A failure in one sentence: its tag or name, and its message. Never a stack. */
+/** A failure in one sentence: its tag or name, and its message. Never a stack, and never throws. */
 export const describe = (error: unknown): string => {
+  try {
+    return sentence(error)
+  } catch {
+    return "The tool failed with something that cannot be described."
+  }
+}
+
+const sentence = (error: unknown): string => {
   if (typeof error === "string") return error
   if (typeof error !== "object" || error === null) return `The tool failed with ${String(error)}.`
   const tag = "_tag" in error && typeof error._tag === "string" ? error._tag : undefined

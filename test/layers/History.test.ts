@@ -14,7 +14,7 @@ import { History } from "../../src/services/History.js"
 const user = (text: string) => Draft.user([{ type: "text", text }])
 
 const texts = Effect.map(
-  Effect.flatMap(History, (history) => history.read("s")),
+  Effect.flatMap(History, (history) => history.read("s", "s-1")),
   (entries) =>
     entries.map((entry) => (entry._tag === "User" && entry.content[0]?.type === "text" ? entry.content[0].text : ""))
 )
