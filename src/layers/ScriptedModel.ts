@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { ModelError } from "../services/Errors.js"
+import { type ModelError, ModelRejected } from "../services/Errors.js"
 import { Model, type ModelFinish } from "../services/Model.js"
 import { choose, eventsOf, finishOf, type Script } from "../services/Script.js"
 
@@ -15,8 +15,9 @@ export const layer = (script: Script): Layer.Layer<Model> =>
   Layer.succeed(Model, {
     defaultModel: scriptedModel,
     stream: (request, emit) =>
-      Effect.suspend(() => {
+      Effect.suspend((): Effect.Effect<ModelFinish, ModelError> => {
         const turn = choose(script, request)
+        if (turn instanceof ModelRejected) return turn
         const say = Effect.suspend((): Effect.Effect<ModelFinish, ModelError> => {
           for (const event of eventsOf(turn, request)) emit(event)
           return turn.fail ?? Effect.succeed(finishOf(turn, request))

@@ -34,9 +34,9 @@ export const nameConflict = (
   if (own.length + extra.length === 0) return undefined
   const seen = new Set<string>()
   for (const { name } of [...own, ...extra]) {
-    if (!wellFormed.test(name)) return new ToolNameConflict({ name, reason: "malformed" })
-    if (reserved.has(name)) return new ToolNameConflict({ name, reason: "reserved" })
-    if (seen.has(name)) return new ToolNameConflict({ name, reason: "duplicate" })
+    if (!wellFormed.test(name)) return new ToolNameConflict({ tool: name, reason: "malformed" })
+    if (reserved.has(name)) return new ToolNameConflict({ tool: name, reason: "reserved" })
+    if (seen.has(name)) return new ToolNameConflict({ tool: name, reason: "duplicate" })
     seen.add(name)
   }
   return undefined

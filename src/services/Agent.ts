@@ -1,7 +1,7 @@
 /**
  * An agent is a plain value: who works in a session, and with what.
  */
-import type { LimitValues } from "./Limits.js"
+import type { OwnLimits } from "./Limits.js"
 import type { Thinking } from "./Model.js"
 import type * as Tool from "./Tool.js"
 
@@ -20,7 +20,7 @@ export interface Agent<out R = never> {
   readonly thinking: Thinking | undefined
   /** `"off"` takes the general delegate away, which works with the sandbox's tools and no instructions. */
   readonly delegate: "general" | "off"
-  readonly limits: Partial<LimitValues>
+  readonly limits: Partial<OwnLimits>
 }
 
 /** Any agent, whatever its tools need. */
@@ -37,7 +37,7 @@ export interface Options<Tools extends ReadonlyArray<Tool.Any>, Subagents extend
   readonly model?: string | undefined
   readonly thinking?: Thinking | undefined
   readonly delegate?: "general" | "off" | undefined
-  readonly limits?: Partial<LimitValues> | undefined
+  readonly limits?: Partial<OwnLimits> | undefined
 }
 
 /** An agent from its parts; what is left out is empty. */

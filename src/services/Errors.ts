@@ -84,16 +84,16 @@ export class InvalidInput extends Data.TaggedError("InvalidInput")<{
 
 /** Two tools of one prompt have the same name, or a tool has one that Baton keeps for itself or no provider takes. */
 export class ToolNameConflict extends Data.TaggedError("ToolNameConflict")<{
-  readonly name: string
+  readonly tool: string
   readonly reason: "duplicate" | "reserved" | "malformed"
 }> {
   override get message() {
-    if (this.reason === "duplicate") return `Two tools are named "${this.name}".`
+    if (this.reason === "duplicate") return `Two tools are named "${this.tool}".`
     const why =
       this.reason === "reserved"
         ? "that name is reserved"
         : "a name has 1 to 64 letters, digits, underscores or hyphens"
-    return `A tool may not be named ${JSON.stringify(this.name)}: ${why}.`
+    return `A tool may not be named ${JSON.stringify(this.tool)}: ${why}.`
   }
 }
 

@@ -22,7 +22,10 @@ export interface LimitValues {
   readonly turns: number
 }
 
-/** The limits of the engine. Every figure is the one of the design of sessions, docs/index.md lists them. */
+/** What an agent or a call may set for itself. How wide and how deep tasks go is the engine's to say. */
+export type OwnLimits = Omit<LimitValues, "taskWidth" | "taskDepth">
+
+/** The limits of the engine; docs/index.md lists them. */
 export class Limits extends Context.Reference<Limits>()("baton/Limits", {
   defaultValue: (): LimitValues => defaults
 }) {}

@@ -2,7 +2,7 @@
  * What a session can be asked to do, and how an operation is named.
  */
 
-/** The five operations of a session. `skill` and `compact` are known to the kernel before the programs exist. */
+/** What an operation is. A lock knows five kinds; of these a session runs `prompt`, `task` and `shell`. */
 export type OperationKind = "prompt" | "task" | "skill" | "shell" | "compact"
 
 /** What may hold a session: an operation, or its removal. */

@@ -4,7 +4,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type { Message, ToolResult } from "./Conversation.js"
-import type { ModelError } from "./Errors.js"
+import { type ModelError, ModelRejected } from "./Errors.js"
 import type { ModelEvent, ModelFinish, ModelRequest } from "./Model.js"
 import type { Usage } from "./Usage.js"
 
@@ -96,11 +96,15 @@ export const view = (request: ModelRequest): View => {
   }
 }
 
-/** The reply of a script to a request. */
-export const choose = (script: Script, request: ModelRequest): Turn => {
+/** The reply of a script to a request, or what is wrong where no scene takes it. */
+export const choose = (script: Script, request: ModelRequest): Turn | ModelRejected => {
   const seen = view(request)
   const scene = script.find((it) => it.matches(seen))
-  const reply = scene?.turns[Math.min(seen.step, scene.turns.length - 1)] ?? ""
+  const reply = scene?.turns[Math.min(seen.step, scene.turns.length - 1)]
+  if (reply === undefined) {
+    const prompt = JSON.stringify(seen.prompt.length > 80 ? `${seen.prompt.slice(0, 80)}…` : seen.prompt)
+    return new ModelRejected({ model: request.model, reason: `no scene of the script takes the prompt ${prompt}` })
+  }
   const turn = typeof reply === "function" ? reply(seen) : reply
   return typeof turn === "string" ? { text: turn } : turn
 }

@@ -23,7 +23,7 @@ import type {
 } from "./Errors.js"
 import type { Event } from "./Event.js"
 import type { Journal } from "./History.js"
-import type { LimitValues } from "./Limits.js"
+import type { OwnLimits } from "./Limits.js"
 import type { Thinking } from "./Model.js"
 import type { OnBusy } from "./Operation.js"
 import type { ExecResult } from "./Sandbox.js"
@@ -71,7 +71,7 @@ export interface PromptOptions<Tools extends ReadonlyArray<Tool.Any> = []> exten
   readonly thinking?: Thinking | undefined
   /** Tools for this call, besides the agent's. */
   readonly tools?: Tools | undefined
-  readonly limits?: Partial<LimitValues> | undefined
+  readonly limits?: Partial<OwnLimits> | undefined
 }
 
 /** What a prompt brought. */

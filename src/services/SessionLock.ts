@@ -133,10 +133,10 @@ export interface PromiseLineage {
  * The lineage around tools written as plain async functions, which call back through fibers that carry no mark. It
  * only lets the lock refuse what would wait for itself; it admits nobody.
  */
-export const promiseLineage: AsyncLocalStorage<PromiseLineage> = globalValue(
-  "baton/SessionLock/promiseLineage",
-  () => new AsyncLocalStorage<PromiseLineage>()
-)
+export const promiseLineage: {
+  readonly run: <A>(lineage: PromiseLineage, use: () => A) => A
+  readonly getStore: () => PromiseLineage | undefined
+} = globalValue("baton/SessionLock/promiseLineage", () => new AsyncLocalStorage<PromiseLineage>())
 
 /** The operations from a lease to the root of its lineage, nearest first. */
 export const lineage = (lease: Lease | undefined): ReadonlyArray<OperationRef> => {

@@ -212,6 +212,18 @@ describe("a model", () => {
   })
 })
 
+describe("a script", () => {
+  it.effect("with no scene for a prompt says so", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip((yield* open(Agent.make("a"))).prompt("nothing"))
+      assert.strictEqual(
+        error.message,
+        'The model "scripted" refused the request: no scene of the script takes the prompt "nothing".'
+      )
+    }).pipe(Effect.provide(engine([Script.on("here", "ok")])))
+  )
+})
+
 describe("what others hold", () => {
   it.scoped("is a copy: neither a handler nor a listener changes the history", () =>
     Effect.gen(function* () {
