@@ -125,7 +125,7 @@ describe("glob", () => {
         )
         .chain((parts) =>
           fc.tuple(
-            ...parts.map((part) => fc.constantFrom(part.join("").replaceAll("**", "*"), "**")),
+            ...parts.map((part) => fc.constantFrom(part.join("").replace(/\*+/g, "*"), "**")),
             fc.constant("a*")
           )
         )
