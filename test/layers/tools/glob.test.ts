@@ -124,10 +124,7 @@ describe("glob", () => {
           { minLength: 1, maxLength: 4 }
         )
         .chain((parts) =>
-          fc.tuple(
-            ...parts.map((part) => fc.constantFrom(part.join("").replace(/\*+/g, "*"), "**")),
-            fc.constant("a*")
-          )
+          fc.tuple(...parts.map((part) => fc.constantFrom(part.join("").replace(/\*+/g, "*"), "**")), fc.constant("a*"))
         )
         .map((parts) => parts.join("/")),
       fc.array(fc.string({ unit: fc.constantFrom("a", "b", ".", "c"), minLength: 1, maxLength: 4 }), {
