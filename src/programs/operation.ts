@@ -90,7 +90,6 @@ export interface OperationSpec {
   readonly onBusy?: OnBusy | undefined
   /** The lease that a task's child runs under. */
   readonly under?: Lease | undefined
-  readonly operationId?: string | undefined
   /** Stored with the start in one write. */
   readonly first?: ReadonlyArray<Draft.Draft> | undefined
 }
@@ -107,7 +106,7 @@ export const operation = <A, E, R>(
   Effect.withFiberRuntime<A, E | LockError | SessionNotFound | StoreError, R | Needs>((caller) => {
     const engine = engineOf(caller, ref.context)
     const clock = Context.unsafeGet(caller.currentDefaultServices, Clock.Clock)
-    const operationId = spec.operationId ?? engine.ids.unsafeNext()
+    const operationId = engine.ids.unsafeNext()
     return engine.lock.hold(
       { session: ref.id, kind: spec.kind, operationId, onBusy: spec.onBusy, under: spec.under, baseDepth: ref.depth },
       (lease) => {

@@ -1,11 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, TestClock } from "effect"
-import { Agent, Script, Sessions, Tool } from "effect-baton"
-import { engine, messagesOf, recorder } from "../support/engine.js"
+import { Agent, Script, Tool } from "effect-baton"
+import { engine, messagesOf, open, recorder } from "../support/engine.js"
 import { problems } from "../support/validMessages.js"
-
-const open = (agent: Agent.Agent, id = "s") =>
-  Effect.flatMap(Sessions.Sessions, (sessions) => sessions.open({ id, agent }))
 
 describe("deadlines", () => {
   const deaf = Tool.make("deaf", {

@@ -1,16 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema, Stream } from "effect"
-import { Agent, type Event, Script, Sessions, Tool } from "effect-baton"
-import { engine, recorder } from "../support/engine.js"
-
-const open = (agent: Agent.Agent, id = "s") =>
-  Effect.flatMap(Sessions.Sessions, (sessions) => sessions.open({ id, agent }))
-
-const echo = Tool.make("echo", {
-  description: "Gives the text back",
-  parameters: Schema.Struct({ text: Schema.String }),
-  run: ({ text }) => Effect.succeed(text)
-})
+import { Context, Effect, Layer, Stream } from "effect"
+import { Agent, type Event, Events, Model, Script, Sessions, SessionStore } from "effect-baton"
+import { echo, engine, engineOver, open, recorder } from "../support/engine.js"
 
 /** What the model was told of each call of the first turn. */
 
@@ -45,6 +36,54 @@ describe("events", () => {
       )
     })
   )
+
+  it.scoped("of a session are its own, and those of the engine are everyone's", () =>
+    Effect.gen(function* () {
+      const session = yield* open(Agent.make("a"))
+      const own: Array<string> = []
+      const all: Array<string> = []
+      const note = (into: Array<string>) => (event: Event.Event) => Effect.sync(() => into.push(event.session))
+      const { heard } = yield* Events.Events
+      yield* Effect.forkScoped(Stream.runForEach(session.events, note(own)))
+      yield* Effect.repeat(Effect.yieldNow(), { until: () => heard("s") })
+      yield* Effect.forkScoped(Stream.runForEach((yield* Sessions.Sessions).events, note(all)))
+      yield* Effect.repeat(Effect.yieldNow(), { until: () => heard("another") })
+      const { session: child } = yield* session.task("go")
+      yield* Effect.repeat(Effect.yieldNow(), { until: () => own.length >= 5 && all.length >= 11 })
+      assert.deepStrictEqual([...new Set(own)], ["s"])
+      assert.deepStrictEqual([...new Set(all)], ["s", child])
+    }).pipe(Effect.provide(engine([Script.always("ok")])))
+  )
+
+  it.scoped("what is written while the past is being read comes once", () => {
+    let meanwhile: Effect.Effect<unknown> = Effect.void
+    const slow = Layer.map(SessionStore.layerMemory, (context) => {
+      const store = Context.get(context, SessionStore.SessionStore)
+      return Context.add(context, SessionStore.SessionStore, {
+        ...store,
+        read: (...of) => Effect.zipRight(meanwhile, store.read(...of))
+      })
+    })
+    return Effect.gen(function* () {
+      const session = yield* open(Agent.make("a"))
+      yield* session.prompt("one")
+      meanwhile = Effect.suspend(() => {
+        meanwhile = Effect.void
+        return Effect.orDie(session.prompt("two"))
+      })
+      const seen: Array<Event.Event> = []
+      yield* Effect.forkScoped(Stream.runForEach(session.replay(), (event) => Effect.sync(() => seen.push(event))))
+      yield* Effect.repeat(Effect.yieldNow(), { until: () => seen.some((event) => event._tag === "Idle") })
+      yield* session.prompt("three")
+      yield* Effect.repeat(Effect.yieldNow(), {
+        until: () => seen.filter((event) => event._tag === "Idle").length === 2
+      })
+      assert.deepStrictEqual(
+        seen.flatMap((event) => ("seq" in event ? [event.seq] : [])),
+        Array.from({ length: 12 }, (_, i) => i + 1)
+      )
+    }).pipe(Effect.provide(engineOver(Layer.merge(slow, Model.layerScripted([Script.always("ok")])))))
+  })
 
   it.scoped("replay brings the past, Synced, then what happens: no gap, nothing twice", () =>
     Effect.gen(function* () {

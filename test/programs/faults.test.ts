@@ -15,12 +15,10 @@ import {
   SessionStore,
   Tool
 } from "effect-baton"
-import { engine, engineOver, messagesOf, recorder } from "../support/engine.js"
+import { echo, engine, engineOver, messagesOf, open, recorder } from "../support/engine.js"
 import { problems } from "../support/validMessages.js"
 
 type Store = Context.Tag.Service<SessionStore.SessionStore>
-
-const open = (agent: Agent.Agent) => Effect.flatMap(Sessions.Sessions, (sessions) => sessions.open({ id: "s", agent }))
 
 /** The engine over a memory store with some of its members replaced. */
 const over = (script: Script.Script, replaced: (store: Store) => Partial<Store>) =>
@@ -33,12 +31,6 @@ const over = (script: Script.Script, replaced: (store: Store) => Partial<Store>)
       Model.layerScripted(script)
     )
   )
-
-const echo = Tool.make("echo", {
-  description: "",
-  parameters: Schema.Struct({ text: Schema.String }),
-  run: ({ text }) => text
-})
 
 /** What was started and has no end, and what ended without a start. */
 const unpaired = (events: ReadonlyArray<Event.Event>): ReadonlyArray<string> => {

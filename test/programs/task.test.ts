@@ -11,9 +11,8 @@ import {
   SessionStore,
   Tool
 } from "effect-baton"
-import { engine, engineOver, messagesOf, recorder } from "../support/engine.js"
+import { engine, engineOver, messagesOf, open, recorder } from "../support/engine.js"
 
-const open = (agent: Agent.Agent) => Effect.flatMap(Sessions.Sessions, (sessions) => sessions.open({ id: "s", agent }))
 const usage = (n: number) => ({ input: n, output: 10 * n, cacheRead: 0, cacheWrite: 0, reasoning: 0 })
 
 describe("a task of the application", () => {

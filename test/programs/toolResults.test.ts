@@ -1,17 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Schema, Fiber } from "effect"
 import { Agent, Script, Sessions, Tool } from "effect-baton"
-import { engine, messagesOf } from "../support/engine.js"
+import { echo, engine, messagesOf, open } from "../support/engine.js"
 import { problems } from "../support/validMessages.js"
-
-const open = (agent: Agent.Agent, id = "s") =>
-  Effect.flatMap(Sessions.Sessions, (sessions) => sessions.open({ id, agent }))
-
-const echo = Tool.make("echo", {
-  description: "Gives the text back",
-  parameters: Schema.Struct({ text: Schema.String }),
-  run: ({ text }) => Effect.succeed(text)
-})
 
 /** What the model was told of each call of the first turn. */
 

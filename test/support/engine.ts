@@ -1,8 +1,19 @@
 /**
  * An engine in memory with its insides within reach: a fresh one for each test.
  */
-import { Effect, Layer, Queue, type Scope } from "effect"
-import { Conversation, Engine, type Event, Events, Model, type Script, type Sessions, SessionStore } from "effect-baton"
+import { Effect, Layer, Queue, Schema, type Scope } from "effect"
+import {
+  type Agent,
+  Conversation,
+  Engine,
+  type Event,
+  Events,
+  Model,
+  type Script,
+  Sessions,
+  SessionStore,
+  Tool
+} from "effect-baton"
 
 /** The engine over a store and a model. */
 export const engineOver = <Out, E, R>(below: Layer.Layer<Out | SessionStore.SessionStore | Model.Model, E, R>) =>
@@ -28,3 +39,14 @@ export const recorder: Effect.Effect<
 
 /** The messages that a model would be sent now. */
 export const messagesOf = (session: Sessions.Session) => Effect.map(session.history, Conversation.fold)
+
+/** Opens a session of the engine around it. */
+export const open = (agent: Agent.Agent, id = "s") =>
+  Effect.flatMap(Sessions.Sessions, (sessions) => sessions.open({ id, agent }))
+
+/** Gives its text back. */
+export const echo = Tool.make("echo", {
+  description: "Gives the text back",
+  parameters: Schema.Struct({ text: Schema.String }),
+  run: ({ text }) => Effect.succeed(text)
+})
