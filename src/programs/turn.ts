@@ -63,6 +63,8 @@ class Reply {
         this.text += event.text
         this.operation.partial += event.text
         return this.publish("TextDelta", event.text)
+      case "TextEnd":
+        return this.closeText(event.metadata)
       case "ReasoningDelta":
         this.closeText()
         this.reasoning += event.text
@@ -73,7 +75,11 @@ class Reply {
         this.closeText()
         this.closeReasoning()
         this.parts.push(toolCall(event, this.parts))
+        return
       }
+      case "UsageSoFar":
+      case "Notice":
+        return
     }
   }
 
@@ -92,9 +98,10 @@ class Reply {
     return { _tag: finish.reason === "pause" ? "Pause" : "Final", assistant, text }
   }
 
-  private closeText(): void {
+  private closeText(metadata?: unknown): void {
     if (this.text === "") return
-    this.parts.push({ type: "text", text: Json.cleanText(this.text) })
+    const text = Json.cleanText(this.text)
+    this.parts.push({ type: "text", text, ...(metadata === undefined ? undefined : { metadata }) })
     this.text = ""
   }
 

@@ -123,10 +123,16 @@ export class ModelNotConfigured extends Data.TaggedError("ModelNotConfigured")<{
 export class ModelUnavailable extends Data.TaggedError("ModelUnavailable")<{
   readonly model: string
   readonly reason: string
+  /** How long the provider asks to wait before the next attempt, in milliseconds. */
+  readonly retryAfter?: number | undefined
+  /** How many attempts were made, where it was more than one. */
+  readonly attempts?: number | undefined
   readonly cause?: unknown
 }> {
   override get message() {
-    return `The model "${this.model}" is not available: ${this.reason}.`
+    const wait = this.retryAfter === undefined ? "" : `, retry after ${Math.ceil(this.retryAfter / 1000)} s`
+    const tried = this.attempts === undefined ? "" : ` (${plural(this.attempts, "attempt")})`
+    return `The model "${this.model}" is not available: ${this.reason}${wait}${tried}.`
   }
 }
 
@@ -153,13 +159,50 @@ export class ContextOverflow extends Data.TaggedError("ContextOverflow")<{
   }
 }
 
-/** A limit of the operation was reached. */
+/** A limit of the operation, or of the tree of tasks that it stands in, was reached. */
 export class LimitReached extends Data.TaggedError("LimitReached")<{
-  readonly limit: "turns"
+  readonly limit: "turns" | "tokens" | "cost" | "wallTime"
+  /** What the limit is: a count, tokens, money, or milliseconds. */
   readonly value: number
 }> {
   override get message() {
-    return `The operation reached its limit of ${plural(this.value, this.limit.slice(0, -1))}.`
+    switch (this.limit) {
+      case "turns":
+        return `The operation reached its limit of ${plural(this.value, "turn")}.`
+      case "tokens":
+        return `The operation reached its limit of ${plural(this.value, "token")}.`
+      case "cost":
+        return `The operation reached its limit of cost, ${this.value}.`
+      case "wallTime":
+        return `The operation reached its limit of time, ${this.value} ms.`
+    }
+  }
+}
+
+/** The model went round in circles, and did so again after it was told. */
+export class NoProgress extends Data.TaggedError("NoProgress")<{
+  /** The tools that were called, in one round. */
+  readonly tools: ReadonlyArray<string>
+  /** How many turns one round has. */
+  readonly period: number
+}> {
+  override get message() {
+    const names = this.tools.map((name) => `"${name}"`).join(", ")
+    return this.period === 1
+      ? `The model made no progress: it repeated the same call of ${names} with the same result.`
+      : `The model made no progress: it went round in a cycle of ${this.period} turns, calling ${names} with the same results.`
+  }
+}
+
+/** The model gave no result of the kind that was asked for. */
+export class ResultUnavailable extends Data.TaggedError("ResultUnavailable")<{
+  /** Why, in the model's words where it gave up. */
+  readonly reason: string
+  /** The text of its last turn. */
+  readonly text: string
+}> {
+  override get message() {
+    return `There is no result: ${this.reason}`
   }
 }
 

@@ -27,11 +27,15 @@ export interface ModelRequest {
   readonly instructions: string
   readonly messages: ReadonlyArray<Message>
   readonly tools: ReadonlyArray<ToolSpec>
+  /** The most tokens that the reply may have, where a budget or the model's own limit says so. */
+  readonly maxOutput?: number | undefined
 }
 
 /** What arrives while a reply streams, in order. */
 export type ModelEvent =
   | { readonly _tag: "TextDelta"; readonly text: string }
+  /** Ends a stretch of text, where the provider wants something back with it. */
+  | { readonly _tag: "TextEnd"; readonly metadata?: unknown }
   | { readonly _tag: "ReasoningDelta"; readonly text: string }
   /** Ends a stretch of reasoning, with what the provider wants back with it. */
   | { readonly _tag: "ReasoningEnd"; readonly metadata?: unknown }
@@ -44,6 +48,10 @@ export type ModelEvent =
       readonly raw?: string | undefined
       readonly metadata?: unknown
     }
+  /** What the round-trip has used so far, where the provider tells it before the end. Each replaces the one before. */
+  | { readonly _tag: "UsageSoFar"; readonly usage: Usage }
+  /** Something that the adapter did and that whoever watches should know, in one sentence. */
+  | { readonly _tag: "Notice"; readonly message: string }
 
 /** The end of a complete reply. A round-trip that does not reach it has failed. */
 export interface ModelFinish {
@@ -52,11 +60,23 @@ export interface ModelFinish {
   readonly usage: Usage | undefined
 }
 
+/** What is known of a model besides its name. */
+export interface ModelInfo {
+  /** In tokens, of what is sent and what comes back together. */
+  readonly contextWindow?: number | undefined
+  /** The most tokens of one reply. */
+  readonly maxOutput?: number | undefined
+}
+
 export class Model extends Context.Tag("baton/Model")<
   Model,
   {
     /** The model used where neither the call nor the agent names one. */
     readonly defaultModel: string | undefined
+    /** The models tried, in order, when the one that was asked for is not available; where neither call nor agent names any. */
+    readonly fallbacks?: ReadonlyArray<string> | undefined
+    /** What is known of a model; nothing where this is not given. */
+    readonly info?: ((model: string) => ModelInfo | undefined) | undefined
     /**
      * One round-trip. Each event is handed to `emit` as it arrives, synchronously and in order; the Effect completes
      * with the end of the reply and fails if there was none. No tool is run. Interruption ends the request at once;
