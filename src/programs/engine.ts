@@ -3,6 +3,7 @@
  */
 import * as Context from "effect/Context"
 import type * as Fiber from "effect/Fiber"
+import { Alarms } from "../services/Alarms.js"
 import { Events } from "../services/Events.js"
 import { History } from "../services/History.js"
 import { Ids } from "../services/Ids.js"
@@ -13,13 +14,14 @@ import { SessionStore } from "../services/SessionStore.js"
 import { TaskTool } from "../services/TaskTool.js"
 
 /** The services that every operation needs. */
-export type Needs = SessionLock | History | Events | Model | TaskTool | SessionStore
+export type Needs = SessionLock | History | Events | Alarms | Model | TaskTool | SessionStore
 
 export interface Engine {
   readonly context: Context.Context<Needs>
   readonly lock: Context.Tag.Service<SessionLock>
   readonly history: Context.Tag.Service<History>
   readonly events: Context.Tag.Service<Events>
+  readonly alarms: Context.Tag.Service<Alarms>
   readonly store: Context.Tag.Service<SessionStore>
   readonly model: Context.Tag.Service<Model>
   readonly taskTool: Context.Tag.Service<TaskTool>
@@ -38,6 +40,7 @@ export const engineOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>, over: Cont
     lock: Context.get(context, SessionLock),
     history: Context.get(context, History),
     events: Context.get(context, Events),
+    alarms: Context.get(context, Alarms),
     store: Context.get(context, SessionStore),
     model: Context.get(context, Model),
     taskTool: Context.get(context, TaskTool),

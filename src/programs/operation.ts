@@ -8,7 +8,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import type * as Runtime from "effect/Runtime"
+import { Alarm } from "../services/Alarms.js"
 import { explain } from "../services/Conversation.js"
 import * as Draft from "../services/Draft.js"
 import type { LockError, SessionNotFound, StoreError } from "../services/Errors.js"
@@ -20,7 +20,6 @@ import type { SessionRef } from "../services/Session.js"
 import type { Lease } from "../services/SessionLock.js"
 import { describe } from "../services/Tool.js"
 import { type Engine, engineOf, type Needs } from "./engine.js"
-import { Timer } from "./Timer.js"
 
 /** An operation that holds its session. */
 export class Operation {
@@ -37,8 +36,7 @@ export class Operation {
   reply: object | undefined
   /** What was left behind and is being ended: it ends before the operation does. */
   readonly leaving = new Set<Fiber.RuntimeFiber<void>>()
-  private timer: Timer | undefined
-  private onTime: (() => void) | undefined
+  private alarm: Alarm | undefined
 
   constructor(
     engine: Engine,
@@ -61,20 +59,18 @@ export class Operation {
   }
 
   /** Calls `then` at a time, in milliseconds since the epoch, in place of what was asked for before. */
-  watch(runtime: Runtime.Runtime<never>, time: number, then: () => void): void {
-    this.onTime = then
-    if (time === Number.POSITIVE_INFINITY) return
-    this.timer ??= new Timer(
-      runtime,
-      () => this.clock.unsafeCurrentTimeMillis(),
-      () => this.onTime?.()
-    )
-    this.timer.at(time)
+  watch(time: number, then: () => void): void {
+    if (this.alarm === undefined) this.alarm = new Alarm(then)
+    else this.alarm.fire = then
+    if (time === Number.POSITIVE_INFINITY) this.unwatch()
+    else this.engine.alarms.set(this.clock, this.alarm, time)
   }
 
-  /** Ends the timer, if there is one. */
-  stop(): void {
-    this.timer?.stop()
+  /** Nothing is called any more. */
+  unwatch(): void {
+    if (this.alarm !== undefined && this.alarm.due !== Number.POSITIVE_INFINITY) {
+      this.engine.alarms.unset(this.clock, this.alarm)
+    }
   }
 }
 
@@ -144,7 +140,7 @@ const framed = <A, E, R>(
       const running = new Operation(engine, clock, ref, lease, journal, lease.operationId)
       engine.history.enter(journal)
       const end = () => {
-        running.stop()
+        running.unwatch()
         running.reply = undefined
         engine.history.end(ref.id)
       }

@@ -165,7 +165,7 @@ class Calls<R> {
         this.wake = undefined
         resume(Effect.void)
       }
-      this.operation.watch(this.runtime, time, () => this.wake?.())
+      this.operation.watch(time, () => this.wake?.())
     })
   }
 

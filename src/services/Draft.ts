@@ -39,7 +39,7 @@ export const completed = (kind: OperationKind, usage: UsageReport): Draft =>
 export const failed = (kind: OperationKind, usage: UsageReport, error: Failure): Draft =>
   operationSettled(kind, "failed", usage, error, undefined)
 
-export const interrupted = (kind: OperationKind, usage: UsageReport, by: "caller" | OperationRef): Draft =>
+export const interrupted = (kind: OperationKind, usage: UsageReport, by: "caller" | "shutdown" | OperationRef): Draft =>
   operationSettled(kind, "interrupted", usage, undefined, by)
 
 const operationSettled = (
@@ -47,7 +47,7 @@ const operationSettled = (
   outcome: "completed" | "failed" | "interrupted",
   usage: UsageReport,
   error: Failure | undefined,
-  by: "caller" | OperationRef | undefined
+  by: "caller" | "shutdown" | OperationRef | undefined
 ): Draft => ({
   _tag: "OperationSettled",
   id: 0,

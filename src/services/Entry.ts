@@ -99,8 +99,8 @@ export const OperationSettled = entry("OperationSettled", {
   outcome: Schema.Literal("completed", "failed", "interrupted"),
   /** The error's tag and message, where it failed. */
   error: Schema.optional(Schema.UndefinedOr(Schema.Struct({ tag: Schema.String, message: Schema.String }))),
-  /** Who interrupted it: the caller, or the operation that took its place. */
-  by: Schema.optional(Schema.UndefinedOr(Schema.Union(Schema.Literal("caller"), OperationRef))),
+  /** Who interrupted it: the caller, the engine that ended, or the operation that took its place. */
+  by: Schema.optional(Schema.UndefinedOr(Schema.Union(Schema.Literal("caller", "shutdown"), OperationRef))),
   usage: Schema.Struct({ turns: Usage, tasks: Usage, total: Usage })
 })
 

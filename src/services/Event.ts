@@ -51,7 +51,8 @@ export interface OperationFailed extends Durable {
 export interface OperationInterrupted extends Durable {
   readonly _tag: "OperationInterrupted"
   readonly kind: OperationKind
-  readonly by: "caller" | OperationRef
+  /** The caller, the engine that ended, or the operation that took its place. */
+  readonly by: "caller" | "shutdown" | OperationRef
   readonly usage: UsageReport
 }
 
