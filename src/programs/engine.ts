@@ -7,14 +7,16 @@ import { Alarms } from "../services/Alarms.js"
 import { Events } from "../services/Events.js"
 import { History } from "../services/History.js"
 import { Ids } from "../services/Ids.js"
+import { Inbox } from "../services/Inbox.js"
 import { Limits, type LimitValues, sane } from "../services/Limits.js"
 import { Model } from "../services/Model.js"
+import { Prices } from "../services/Prices.js"
 import { SessionLock } from "../services/SessionLock.js"
 import { SessionStore } from "../services/SessionStore.js"
 import { TaskTool } from "../services/TaskTool.js"
 
 /** The services that every operation needs. */
-export type Needs = SessionLock | History | Events | Alarms | Model | TaskTool | SessionStore
+export type Needs = SessionLock | History | Events | Alarms | Inbox | Model | TaskTool | SessionStore
 
 export interface Engine {
   readonly context: Context.Context<Needs>
@@ -26,6 +28,8 @@ export interface Engine {
   readonly model: Context.Tag.Service<Model>
   readonly taskTool: Context.Tag.Service<TaskTool>
   readonly limits: LimitValues
+  readonly prices: Context.Tag.Service<Prices>
+  readonly inbox: Context.Tag.Service<Inbox>
   readonly ids: Context.Tag.Service<Ids>
 }
 
@@ -45,6 +49,8 @@ export const engineOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>, over: Cont
     model: Context.get(context, Model),
     taskTool: Context.get(context, TaskTool),
     limits: sane(Context.get(context, Limits)),
+    prices: Context.get(context, Prices),
+    inbox: Context.get(context, Inbox),
     ids: Context.get(context, Ids)
   }
   gathered.set(over, { below, engine })

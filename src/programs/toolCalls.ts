@@ -26,6 +26,8 @@ import { fit, textOf } from "./toolResult.js"
 /** What becomes of a call: it is refused with what the model is told, or a handler takes it. */
 export type Dispatched<R> =
   | { readonly _tag: "Refused"; readonly text: string }
+  /** The work was finished before its turn came. */
+  | { readonly _tag: "NotRun" }
   | {
       readonly _tag: "Handled"
       /** In milliseconds; without one the engine's holds. */
@@ -107,7 +109,8 @@ class Calls<R> {
       if (dispatched._tag === "Handled") {
         ready.push({ call, handled: dispatched })
         drafts.push(Draft.toolStarted(call.id, call.name))
-      } else drafts.push(this.settled(call, "failure", dispatched.text))
+      } else if (dispatched._tag === "Refused") drafts.push(this.settled(call, "failure", dispatched.text))
+      else drafts.push(this.settled(call, "not-run", explain("not-run")))
     }
     if (drafts.length === 0) return this.wait()
     return Effect.flatMap(this.operation.append(drafts), () => {

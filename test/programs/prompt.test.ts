@@ -119,7 +119,7 @@ describe("a failed prompt", () => {
       }
       yield* Effect.gen(function* () {
         const session = yield* open(Agent.make("a"))
-        const error = yield* Effect.flip(session.prompt("first"))
+        const error = yield* Effect.flip(session.prompt("first", { limits: { retries: 0 } }))
         assert.strictEqual(error._tag, "ModelUnavailable")
         yield* session.prompt("second")
       }).pipe(
