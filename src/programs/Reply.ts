@@ -45,7 +45,7 @@ export class Reply {
       case "ToolCall": {
         this.closeText()
         this.closeReasoning()
-        this.parts.push(toolCall(event, this.parts))
+        this.parts.push(toolCall(event, this.parts, this.operation.journal.conversation.calls))
         return
       }
       case "UsageSoFar":
@@ -87,20 +87,24 @@ export class Reply {
   }
 }
 
-/** The longest call id that providers take back. */
-const maxCallId = 64
+/** A call id that every provider takes back: the characters are Anthropic's, the length is that of Chat Completions. */
+const callId = /^[a-zA-Z0-9_-]{1,40}$/
 
 /** The longest text of unparsed arguments that is kept. */
 const maxRaw = 4_000
 
-/** A call as the history keeps it: with an id that is unique in its turn, and arguments that went through the gate. */
+/**
+ * A call as the history keeps it: with arguments that went through the gate, and an id that no call has had before. Some
+ * servers count from 0 in every reply, and Anthropic refuses a history in which two calls have one id.
+ */
 const toolCall = (
   event: Extract<ModelEvent, { readonly _tag: "ToolCall" }>,
-  before: ReadonlyArray<AssistantPart>
+  before: ReadonlyArray<AssistantPart>,
+  earlier: ReadonlySet<string>
 ): ToolCallPart => {
-  const taken = (id: string) => before.some((part) => part.type === "tool-call" && part.id === id)
-  let id = event.id !== "" && event.id.length <= maxCallId && event.id.isWellFormed() ? event.id : ""
-  for (let n = before.length; id === "" || taken(id); n++) id = `call_${n}`
+  const taken = (id: string) => earlier.has(id) || before.some((part) => part.type === "tool-call" && part.id === id)
+  let id = callId.test(event.id) ? event.id : ""
+  for (let n = earlier.size + before.length; id === "" || taken(id); n++) id = `call_${n}`
   const args = Json.clean(event.args)
   const isObject = typeof event.args === "object" && event.args !== null && !Array.isArray(event.args)
   const usable = isObject && "value" in args

@@ -41,6 +41,7 @@ export class Conversation {
   /** Calls of the last assistant message that wait for their results. */
   private open: OpenTurn | undefined
   private note: string | undefined
+  private readonly callIds = new Set<string>()
   /** How it stood before the last operation. */
   private before:
     | {
@@ -87,6 +88,7 @@ export class Conversation {
           this.folded[this.folded.length - 1] = { role: "assistant", content: [...last.content, ...content] }
         } else this.folded.push({ role: "assistant", content })
         const calls = entry.content.filter(isToolCall)
+        for (const call of calls) this.callIds.add(call.id)
         if (calls.length > 0) this.open = { calls, results: new Map(), started: new Set() }
         return
       }
@@ -123,6 +125,11 @@ export class Conversation {
     this.folded.length = before.length
     // A message may have been joined with one that came later.
     if (before.last !== undefined) this.folded[before.length - 1] = before.last
+  }
+
+  /** The ids of all calls that there ever were, also of those that the head has moved away from. */
+  get calls(): ReadonlySet<string> {
+    return this.callIds
   }
 
   /** The calls of the last reply, and their results as far as there are any. */

@@ -51,7 +51,7 @@ export const ReasoningPart = Schema.Struct({
 
 export const ToolCallPart = Schema.Struct({
   type: Schema.Literal("tool-call"),
-  /** Unique in its turn, as Baton keyed it. */
+  /** Unique in the session, as Baton keyed it. */
   id: Schema.String,
   name: Schema.String,
   /** The arguments as JSON. */

@@ -5,8 +5,6 @@ import { echo, engine, messagesOf, open } from "../support/engine.js"
 import { problems } from "../support/validMessages.js"
 
 /** What the model was told of each call of the first turn. */
-
-/** What the model was told of each call of the first turn. */
 const results = (tools: ReadonlyArray<Tool.Tool>, ...calls: ReadonlyArray<Script.Call>) =>
   Effect.gen(function* () {
     const session = yield* open(Agent.make("a", { tools, delegate: "off" }))
@@ -130,6 +128,28 @@ describe("what a model is told of a call", () => {
       const call = (id: string) => Script.call("echo", { text: id.slice(0, 5) }, id)
       const told = yield* results([echo], call("a"), call("a"), call(""), call("x".repeat(100)), call("call_1"))
       assert.deepStrictEqual(told, ["success: a", "success: a", "success: ", "success: xxxxx", "success: call_"])
+    })
+  )
+
+  it.effect("ids are unique in the whole history, and such as every provider takes back", () =>
+    Effect.gen(function* () {
+      const turn = Script.calls(
+        ...["call_0", "", "functions.echo:0", "x".repeat(41), "a"].map((id) => Script.call("echo", { text: id }, id))
+      )
+      yield* Effect.gen(function* () {
+        const session = yield* open(Agent.make("a", { tools: [echo], limits: { repeats: 9 } }))
+        yield* session.prompt("go")
+        yield* session.prompt("go")
+        const ids = (yield* messagesOf(session)).flatMap((message) =>
+          message.role === "assistant"
+            ? message.content.flatMap((part) => (part.type === "tool-call" ? [part.id] : []))
+            : []
+        )
+        assert.strictEqual(ids.length, 20)
+        assert.strictEqual(new Set(ids).size, 20)
+        for (const id of ids) assert.match(id, /^[a-zA-Z0-9_-]{1,40}$/)
+        assert.deepStrictEqual([ids[0], ids[4]], ["call_0", "a"], "an id that is good is kept")
+      }).pipe(Effect.provide(engine([Script.on("go", turn, turn, "done")])))
     })
   )
 })
