@@ -26,7 +26,9 @@ export type Services = Sessions | SessionLock | Events | History | TaskTool | Al
 /** Sessions over whatever store and model are provided. */
 export const layer: Layer.Layer<Services, never, Model | SessionStore> = SessionsLayer.layer.pipe(
   Layer.provideMerge(Layer.merge(HistoryLayer.layer, TaskToolLayer.layer)),
-  Layer.provideMerge(Layer.mergeAll(EventsLayer.layer, LockLayer.layer, AlarmsLayer.layer, InboxLayer.layer))
+  // Above the alarms: when the engine ends the lock ends what runs in it, and they tell when to wait no longer.
+  Layer.provideMerge(LockLayer.layer),
+  Layer.provideMerge(Layer.mergeAll(EventsLayer.layer, AlarmsLayer.layer, InboxLayer.layer))
 )
 
 /** Sessions in memory: they end with the program. */

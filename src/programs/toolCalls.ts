@@ -65,8 +65,10 @@ interface Running {
   readonly delegation: Delegation
   readonly deadline: number
   fiber: Fiber.RuntimeFiber<unknown, ToolProblem> | undefined
-  /** When it was given up, in milliseconds since the epoch. */
-  abandonedAt: number | undefined
+  /** When it was told to end, in milliseconds since the epoch. */
+  abortedAt: number | undefined
+  /** Whether it was given up. */
+  abandoned: boolean
 }
 
 interface Ready<R> {
@@ -131,7 +133,15 @@ class Calls<R> {
     const context = new CallContext(call.id, ref.id, id, ref.cwd, this.runtime, updateRefs)
     const { deadline: own = Number.NaN } = handled
     const deadline = clock.unsafeCurrentTimeMillis() + (Number.isNaN(own) ? this.limits.toolDeadline : own)
-    const running: Running = { call, context, delegation, deadline, fiber: undefined, abandonedAt: undefined }
+    const running: Running = {
+      call,
+      context,
+      delegation,
+      deadline,
+      fiber: undefined,
+      abortedAt: undefined,
+      abandoned: false
+    }
     this.running.add(running)
     const handler = Effect.suspend(() => handled.handle(context))
     running.fiber = Runtime.runFork(this.runtime, handler, { updateRefs })
@@ -144,7 +154,7 @@ class Calls<R> {
   }
 
   private onEnd(running: Running, exit: Exit.Exit<unknown, ToolProblem>): void {
-    if (running.abandonedAt !== undefined) return this.noteLate(running.call, running.abandonedAt, exit)
+    if (running.abandoned) return this.noteLate(running, exit)
     this.running.delete(running)
     this.ended.push([running, exit])
     this.wake?.()
@@ -189,10 +199,9 @@ class Calls<R> {
 
   /** Ends a call's right of entry and stops waiting for its handler, which is interrupted all the same. */
   private abandon(running: Running): void {
-    running.abandonedAt = this.operation.clock.unsafeCurrentTimeMillis()
+    running.abandoned = true
     this.running.delete(running)
-    running.context.abort()
-    running.fiber?.unsafeInterruptAsFork(this.fiber.id())
+    this.abort(running)
     // What was admitted through it is interrupted now, and awaited before the operation's end is written.
     const { engine, leaving } = this.operation
     const closing = Runtime.runFork(this.runtime, engine.lock.close(running.delegation))
@@ -200,13 +209,18 @@ class Calls<R> {
     closing.addObserver(() => leaving.delete(closing))
   }
 
+  /** Tells a handler to end. */
+  private abort(running: Running): void {
+    if (running.abortedAt !== undefined) return
+    running.abortedAt = this.operation.clock.unsafeCurrentTimeMillis()
+    running.context.abort()
+    running.fiber?.unsafeInterruptAsFork(this.fiber.id())
+  }
+
   /** Interrupts the handlers and gives them the grace to end. */
   stop(): Effect.Effect<void> {
     return Effect.suspend(() => {
-      for (const running of this.running) {
-        running.context.abort()
-        running.fiber?.unsafeInterruptAsFork(this.fiber.id())
-      }
+      for (const running of this.running) this.abort(running)
       return this.drain(this.operation.clock.unsafeCurrentTimeMillis() + this.limits.toolGrace)
     })
   }
@@ -263,11 +277,11 @@ class Calls<R> {
     return Draft.toolSettled(call.id, call.name, outcome, result, cutFrom)
   }
 
-  /** Tells that a handler that was given up has ended, unless it did what interruption asks for. */
-  private noteLate(call: ToolCallPart, abandonedAt: number, exit: Exit.Exit<unknown, unknown>): void {
+  /** Tells that a handler that was given up has ended, unless it did what interruption asks for, and in time. */
+  private noteLate({ abortedAt = 0, call }: Running, exit: Exit.Exit<unknown, unknown>): void {
     const { clock, engine, id, ref } = this.operation
     const at = clock.unsafeCurrentTimeMillis()
-    if (Exit.isInterrupted(exit) && at < abandonedAt + this.limits.toolGrace) return
+    if (Exit.isInterrupted(exit) && at < abortedAt + this.limits.toolGrace) return
     engine.events.publish({ _tag: "ToolLate", session: ref.id, at, operationId: id, callId: call.id, name: call.name })
   }
 }

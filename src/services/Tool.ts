@@ -66,7 +66,10 @@ export interface Options<P, S, A, E, R> {
   readonly deadline?: number | undefined
   /** Set for a tool that is asked again until something has happened: its repetition is no lack of progress. */
   readonly polling?: boolean | undefined
-  /** Runs the call: an Effect, a promise or a plain value. What it fails with is told to the model. */
+  /**
+   * Runs the call: an Effect, a promise or a plain value. What it fails with is told to the model. Interruption waits for
+   * the end of either, no longer than `toolGrace`.
+   */
   readonly run: (params: Params<P>, call: ToolCall) => A | Effect.Effect<Value<S>, E, R>
 }
 
@@ -124,10 +127,23 @@ const answer = <A, E, R>(run: () => Answer<A, E, R>): Effect.Effect<A, E | Throw
     if (Effect.isEffect(given)) return given as Effect.Effect<A, E, R>
     if (!isPromiseLike(given)) return Effect.succeed(given as A)
     return Effect.async<A, Thrown>((resume) => {
+      let ended = false
+      let wake: (() => void) | undefined
+      const end = (answer: Effect.Effect<A, Thrown>) => {
+        ended = true
+        resume(answer)
+        wake?.()
+      }
+      // Asked once: a thenable may begin its work each time.
       given.then(
-        (value) => resume(Effect.succeed(value)),
-        (error: unknown) => resume(Effect.fail(new Thrown(error)))
+        (value) => end(Effect.succeed(value)),
+        (error: unknown) => end(Effect.fail(new Thrown(error)))
       )
+      // A promise cannot be interrupted: its end is awaited, as that of an Effect's finalizers is.
+      return Effect.async<void>((done) => {
+        if (ended) done(Effect.void)
+        else wake = () => done(Effect.void)
+      })
     })
   })
 

@@ -78,8 +78,11 @@ describe("deadlines", () => {
       const tool = Tool.make("listens", {
         description: "",
         run: (_, { signal }) =>
-          new Promise(() => {
-            signal.addEventListener("abort", () => Effect.runSync(Deferred.succeed(aborted, undefined)))
+          new Promise<void>((resolve) => {
+            signal.addEventListener("abort", () => {
+              Effect.runSync(Deferred.succeed(aborted, undefined))
+              resolve()
+            })
           })
       })
       yield* Effect.gen(function* () {
