@@ -4,7 +4,7 @@
 import { setImmediate } from "node:timers/promises"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Deferred, Effect, Exit, Fiber, Layer, Scope, TestClock } from "effect"
-import { Agent, Engine, type Event, Model, Script, Sessions, SessionStore, Tool } from "effect-baton"
+import { Agent, Engine, type Event, Model, Script, type Sessions, SessionStore, Tool } from "effect-baton"
 import { messagesOf, open, recorder } from "../support/engine.js"
 import { problems } from "../support/validMessages.js"
 
