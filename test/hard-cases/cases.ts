@@ -119,7 +119,7 @@ const parallel: HardCase = {
 
 /** When a hung call is told to end, and how long it may take then, in milliseconds. */
 const deadline = 200
-const grace = 300
+const grace = 1_000
 /** What a busy machine may add. */
 const slack = 3_000
 
