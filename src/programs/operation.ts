@@ -31,6 +31,7 @@ import type { Lease } from "../services/SessionLock.js"
 import { describe } from "../services/Tool.js"
 import * as Usage from "../services/Usage.js"
 import { type Engine, engineOf, type Needs } from "./engine.js"
+import { operationSpan } from "./spans.js"
 
 /** An operation that holds its session. */
 export class Operation {
@@ -164,7 +165,12 @@ export const operation = <A, E, R, B = never>(
         if (instead !== undefined) return instead
         const outer = nested(lease) ? engine.history.current(ref.id) : undefined
         return outer === undefined
-          ? framed(engine, clock, ref, spec, lease, body)
+          ? operationSpan(
+              caller,
+              { kind: spec.kind, session: ref.id, agent: ref.agent.name, id: operationId },
+              () => ref.journal!.usage(),
+              framed(engine, clock, ref, spec, lease, body)
+            )
           : within(new Operation(engine, clock, ref, lease, outer, outer.operationId), body)
       },
       {

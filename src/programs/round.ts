@@ -14,6 +14,7 @@ import * as Usage from "../services/Usage.js"
 import { clamp, estimate, requestTokens } from "./estimate.js"
 import type { Operation } from "./operation.js"
 import { Reply } from "./Reply.js"
+import { modelSpan } from "./spans.js"
 
 /** A complete reply: what came, why it ended, and what it used. */
 export interface Round {
@@ -101,7 +102,7 @@ const send = (
       })
       const asked = Effect.suspend(() => engine.model.stream(request, (event) => reply.take(event)))
       // In a fiber of its own: one that cannot be interrupted holds nobody up.
-      const asking = Runtime.runFork(runtime, asked)
+      const asking = Runtime.runFork(runtime, modelSpan(fiber, request, asked))
       const used = (usage: Usage.Usage | undefined) =>
         usage === undefined ? Usage.zero : priced(clamp(usage, info?.contextWindow), price)
       const settle = (exit: Exit.Exit<ModelFinish, ModelError>): Effect.Effect<Round, Failed<ModelError>> => {

@@ -21,6 +21,7 @@ import { currentMark, type Delegation } from "../services/SessionLock.js"
 import { describe, type ToolProblem } from "../services/Tool.js"
 import { CallContext } from "./CallContext.js"
 import type { Operation } from "./operation.js"
+import { toolSpan } from "./spans.js"
 import { fit, textOf } from "./toolResult.js"
 
 /** What becomes of a call: it is refused with what the model is told, or a handler takes it. */
@@ -133,7 +134,14 @@ class Calls<R> {
     const deadline = clock.unsafeCurrentTimeMillis() + (Number.isNaN(own) ? this.limits.toolDeadline : own)
     const running: Running = { call, context, delegation, deadline, fiber: undefined, abandonedAt: undefined }
     this.running.add(running)
-    const handler = Effect.suspend(() => handled.handle(context))
+    const handler = toolSpan(
+      this.fiber,
+      call,
+      Effect.withFiberRuntime<unknown, ToolProblem, R>((fiber) => {
+        context.services = fiber.currentContext
+        return handled.handle(context)
+      })
+    )
     running.fiber = Runtime.runFork(this.runtime, handler, { updateRefs })
     running.fiber.addObserver((exit) => {
       context.end()
