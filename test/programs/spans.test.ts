@@ -80,7 +80,7 @@ describe("spans", () => {
       const child = Agent.make("child", { delegate: "off" })
       const session = yield* open(Agent.make("lead", { tools: [echo, inner], subagents: [child], delegate: "off" }))
       yield* Effect.withSpan(session.prompt("go"), "request")
-      assert.deepStrictEqual(ended.map(({ name, parent }) => `${parent} > ${name}`).sort(), [
+      assert.deepStrictEqual(ended.map(({ name, parent }) => `${parent} > ${name}`).toSorted(), [
         "execute_tool inner > mine",
         "execute_tool task > invoke_agent child",
         "invoke_agent child > chat scripted",
