@@ -22,9 +22,17 @@ export class Reply {
   private text = ""
   private reasoning = ""
 
-  constructor(private readonly operation: Operation) {
+  constructor(
+    private readonly operation: Operation,
+    private readonly price: (usage: Usage | undefined) => Usage
+  ) {
     this.heardAt = operation.clock.unsafeCurrentTimeMillis()
     operation.reply = this
+  }
+
+  /** What it used, as far as the provider told before the end. */
+  used(): Usage {
+    return this.price(this.usage)
   }
 
   take(event: ModelEvent): void {

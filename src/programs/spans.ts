@@ -9,6 +9,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
+import type * as Runtime from "effect/Runtime"
 import * as Tracer from "effect/Tracer"
 import type { ModelFinish } from "../services/Model.js"
 import type { OperationKind } from "../services/Operation.js"
@@ -24,7 +26,7 @@ export const operationSpan = <A, E, R>(
   usage: () => UsageReport,
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> => {
-  if (!isTraced(fiber)) return effect
+  if (!isTraced(fiber.getFiberRefs())) return effect
   const { agent, id, kind, session } = operation
   const own = { "gen_ai.conversation.id": session, "baton.operation.id": id, "baton.operation.kind": kind }
   if (kind !== "prompt") return span(`baton.${kind}`, "internal", own, effect)
@@ -34,11 +36,11 @@ export const operationSpan = <A, E, R>(
 
 /** One attempt at a round-trip. */
 export const modelSpan = <E, R>(
-  fiber: AnyFiber,
+  runtime: Runtime.Runtime<never>,
   request: { readonly model: string; readonly maxOutput?: number | undefined },
   effect: Effect.Effect<ModelFinish, E, R>
 ): Effect.Effect<ModelFinish, E, R> => {
-  if (!isTraced(fiber)) return effect
+  if (!isTraced(runtime.fiberRefs)) return effect
   const { maxOutput, model } = request
   const slash = model.indexOf("/")
   const attributes = {
@@ -59,7 +61,7 @@ export const toolSpan = <A, E, R>(
   call: { readonly id: string; readonly name: string },
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> => {
-  if (!isTraced(fiber)) return effect
+  if (!isTraced(fiber.getFiberRefs())) return effect
   const attributes = {
     "gen_ai.operation.name": "execute_tool",
     "gen_ai.tool.name": call.name,
@@ -70,9 +72,12 @@ export const toolSpan = <A, E, R>(
 }
 
 /** Nobody looks at the spans of Effect's own tracer, and each costs as much as a tenth of a prompt. */
-const isTraced = (fiber: AnyFiber): boolean =>
-  Context.unsafeGet(fiber.currentDefaultServices, Tracer.Tracer) !== own &&
-  fiber.getFiberRef(FiberRef.currentTracerEnabled)
+const isTraced = (refs: FiberRefs.FiberRefs): boolean => {
+  const services = FiberRefs.getOrDefault(refs, DefaultServices.currentServices)
+  return (
+    Context.unsafeGet(services, Tracer.Tracer) !== own && FiberRefs.getOrDefault(refs, FiberRef.currentTracerEnabled)
+  )
+}
 
 const own = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 

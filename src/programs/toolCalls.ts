@@ -49,12 +49,7 @@ export const toolCalls = <R>(
 ): Effect.Effect<void, StoreError, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.withFiberRuntime<void, StoreError, R>((fiber) => {
-      const runtime = Runtime.make({
-        context: fiber.currentContext,
-        runtimeFlags: Runtime.defaultRuntimeFlags,
-        fiberRefs: fiber.getFiberRefs()
-      }) as Runtime.Runtime<R>
-      const run = new Calls(operation, calls, limits, dispatch, runtime, fiber, restore)
+      const run = new Calls(operation, calls, limits, dispatch, operation.runtime as Runtime.Runtime<R>, fiber, restore)
       return Effect.tapErrorCause(run.step(), () => run.stop())
     })
   )
