@@ -21,10 +21,8 @@ const instructions = "You are a helpful assistant."
 
 export async function load() {
   const imp = await importer("baton")
-  const [Effect, Layer, ManagedRuntime, Stream, { Agent, Engine, Limits, Model, SessionStore, Sessions, Tool }] =
-    await Promise.all(
-      ["effect/Effect", "effect/Layer", "effect/ManagedRuntime", "effect/Stream", "effect-baton"].map((it) => imp(it))
-    )
+  const [Effect, Layer, ManagedRuntime, { Agent, Engine, Events, Limits, Model, SessionStore, Sessions, Tool }] =
+    await Promise.all(["effect/Effect", "effect/Layer", "effect/ManagedRuntime", "effect-baton"].map((it) => imp(it)))
 
   /** Hands what a script says to the engine. Deltas come one microtask apart, as those of the other peers do. */
   const say = (reply, emit) => {
@@ -106,25 +104,16 @@ export async function load() {
       return {
         prompt: async (text) => (await runtime.runPromise(session.prompt(text))).text,
 
-        /** The subscriber of the README: the session's events as a Stream, until the operation has ended. */
+        /** As the docs print text while it arrives. */
         stream: (text, onDelta) =>
           runtime.runPromise(
             Effect.scoped(
               Effect.gen(function* () {
-                const heard = yield* session.events.pipe(
-                  Stream.takeUntil(({ _tag }) => _tag === "OperationCompleted"),
-                  Stream.runForEach((event) =>
-                    Effect.sync(() => {
-                      if (event._tag === "TextDelta") onDelta(event.text)
-                    })
-                  ),
-                  Effect.forkScoped
-                )
-                // Lets the subscription begin.
-                yield* Effect.yieldNow()
-                const { text: reply } = yield* session.prompt(text)
-                yield* heard.await
-                return reply
+                const { listen } = yield* Events.Events
+                yield* listen(session.id, (event) => {
+                  if (event._tag === "TextDelta") onDelta(event.text)
+                })
+                return (yield* session.prompt(text)).text
               })
             )
           )
