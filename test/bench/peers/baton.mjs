@@ -7,7 +7,7 @@ export const meta = {
   install: "baton",
   packages: ["effect-baton", "effect"],
   core: ["effect-baton", "effect"],
-  store: "SessionStore.layerMemory",
+  store: "Engine.layerMemory",
   durable: null,
   delegation: "task tool",
   lacks: { w5d: "no durable store yet", w7: "no durable store yet" }
@@ -59,8 +59,10 @@ export async function load() {
         })
     })
 
-  const agentOf = async (name, spec, scripts) => {
-    scripts.set(name, spec.script)
+  /** An agent and those below it, and what their models say: `models` names them apart from those of other agents. */
+  const agentOf = async (name, spec, scripts, models, limits) => {
+    const model = `${models}/${name}`
+    scripts.set(model, spec.script)
     const tools = []
     if (spec.tools?.length > 0) {
       const Schema = await imp("effect/Schema")
@@ -70,34 +72,29 @@ export async function load() {
       }
     }
     const subagents = []
-    for (const it of spec.subagents ?? []) subagents.push(await agentOf(it.name, it, scripts))
+    for (const it of spec.subagents ?? []) subagents.push(await agentOf(it.name, it, scripts, models))
     const { description } = spec
-    return Agent.make(name, { description, instructions, model: name, tools, subagents, delegate: "off" })
+    return Agent.make(name, { description, instructions, model, tools, subagents, delegate: "off", limits })
   }
 
-  return {
-    /** The layer's services, built once, so that several engines can be put over the same store. */
-    makeStore: () => Effect.runSync(Effect.scoped(Layer.build(SessionStore.layerMemory))),
+  let agents = 0
 
-    async makeAgent(spec) {
+  return {
+    /** Sessions in memory end with their engine, so the engine is the store; an agent is a plain value. */
+    makeStore: () => {
       const scripts = new Map()
-      const agent = await agentOf("main", spec, scripts)
-      const wide = spec.maxParallel ?? 0
-      const limits = {
-        ...Limits.defaults,
-        toolWidth: Math.max(wide, Limits.defaults.toolWidth),
-        taskWidth: Math.max(wide, Limits.defaults.taskWidth),
-        turns: Math.max(spec.maxRounds ?? 0, Limits.defaults.turns)
-      }
-      const runtime = ManagedRuntime.make(
-        Engine.layer.pipe(
-          Layer.provide([modelLayer(scripts), Layer.succeedContext(spec.store), Layer.succeed(Limits.Limits, limits)])
-        )
-      )
-      return { agent, runtime, sessions: await runtime.runPromise(Sessions.Sessions) }
+      const runtime = ManagedRuntime.make(Layer.provide(Engine.layerMemory, modelLayer(scripts)))
+      return { scripts, runtime, sessions: undefined }
     },
 
-    closeAgent: ({ runtime }) => runtime.dispose(),
+    async makeAgent({ maxParallel = 0, maxRounds = 0, store, ...spec }) {
+      const wider = maxParallel > Limits.defaults.toolWidth ? { toolWidth: maxParallel } : undefined
+      const longer = maxRounds > Limits.defaults.turns ? { turns: maxRounds } : undefined
+      const limits = (wider ?? longer) ? { ...wider, ...longer } : undefined
+      const agent = await agentOf("main", spec, store.scripts, `mock-${agents++}`, limits)
+      store.sessions ??= await store.runtime.runPromise(Sessions.Sessions)
+      return { agent, runtime: store.runtime, sessions: store.sessions }
+    },
 
     async open({ agent, runtime, sessions }, id) {
       const session = await runtime.runPromise(sessions.open({ id, agent }))
@@ -121,8 +118,8 @@ export async function load() {
     },
 
     /** A history as prompts leave it: each pair of messages is an operation. */
-    async seed(store, _agent, id, messages) {
-      const of = store.unsafeMap.get(SessionStore.SessionStore.key)
+    async seed({ runtime }, _agent, id, messages) {
+      const of = await runtime.runPromise(SessionStore.SessionStore)
       const incarnation = "seeded"
       const row = {
         id,
