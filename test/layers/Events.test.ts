@@ -25,6 +25,7 @@ import { follow, replay } from "../../src/programs/follow.js"
 import * as Draft from "../../src/services/Draft.js"
 import { History } from "../../src/services/History.js"
 import { engine, open } from "../support/engine.js"
+import { runSeeded } from "../support/SeededScheduler.js"
 
 const delta = (n: number, session = "s"): Event.TextDelta => ({
   _tag: "TextDelta",
@@ -387,6 +388,28 @@ describe("a subscription", () => {
       assert.isAtMost(chunks.length, 100)
     }).pipe(Effect.provide(EventsLayer.layer))
   )
+})
+
+describe("under a scheduler of its own", () => {
+  it("a Stream needs nothing from outside, whatever the interleaving", () => {
+    for (let seed = 0; seed < 200; seed++) {
+      const seen: Array<string> = []
+      const program = Effect.gen(function* () {
+        const events = yield* Events.Events
+        const reader = yield* follow(events, "s").pipe(
+          Stream.take(30),
+          Stream.runForEach((event) => Effect.sync(() => seen.push(textOf(event)))),
+          Effect.fork
+        )
+        yield* Effect.repeat(Effect.sleep(1), { until: () => events.heard("s") })
+        for (let n = 0; n < 30; n++) yield* Effect.sync(() => events.publish(delta(n)))
+        yield* Fiber.join(reader)
+        assert.isFalse(events.heard("s"))
+      })
+      const { exit } = runSeeded(Effect.provide(program, EventsLayer.layer), { seed })
+      assert.deepStrictEqual([exit?._tag, seen], ["Success", upTo(30)], `seed ${seed}`)
+    }
+  })
 })
 
 // ------------------------------------------------------------------ properties
