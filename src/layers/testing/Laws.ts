@@ -111,12 +111,12 @@ class Search<R, I> {
     const next = random(seed)
     const whole = await this.try({ seed })
     if (whole.broken !== undefined) return whole.broken
-    for (const step of chosen(this.options.interrupt, whole.from, whole.to, next)) {
+    for (const step of chosen(this.options.interrupt, whole.steps, next)) {
       const cut = await this.try({ seed, step })
-      if (cut.broken !== undefined) return this.earliest(cut.broken, seed, whole.from, step)
+      if (cut.broken !== undefined) return this.earliest(cut.broken, seed, step)
       if (this.signal.aborted) return undefined
     }
-    for (const crash of chosen(this.options.crash, 0, whole.writes.length + 1, next)) {
+    for (const crash of chosen(this.options.crash, whole.writes.length + 1, next)) {
       const broken = await this.crash(whole, { seed }, crash)
       if (broken !== undefined || this.signal.aborted) return broken
     }
@@ -124,9 +124,9 @@ class Search<R, I> {
   }
 
   /** The same breach at the first step, of a number of steps spread over those before, at which it shows. */
-  private async earliest(broken: LawBroken, seed: number, from: number, found: number): Promise<LawBroken> {
-    const stride = Math.max(1, Math.ceil((found - from) / mostTries))
-    for (let step = from; step < found && !this.signal.aborted; step += stride) {
+  private async earliest(broken: LawBroken, seed: number, found: number): Promise<LawBroken> {
+    const stride = Math.max(1, Math.ceil(found / mostTries))
+    for (let step = 0; step < found && !this.signal.aborted; step += stride) {
       const earlier = await this.try({ seed, step })
       if (earlier.broken?.law === broken.law) return earlier.broken
     }
@@ -165,10 +165,9 @@ class Search<R, I> {
 /** How many runs are spent on making a breach smaller. */
 const mostTries = 200
 
-/** Numbers from `from` to below `to`: none, one, or all. */
-const chosen = (which: Options["interrupt"], from: number, to: number, next: () => number): Iterable<number> => {
-  const count = Math.max(0, to - from)
+/** Numbers from 0 to below `count`: none, one, or all. */
+const chosen = (which: Options["interrupt"], count: number, next: () => number): Iterable<number> => {
   if (which === "never" || count === 0) return []
-  if (which === "every") return Array.from({ length: count }, (_, i) => from + i)
-  return [from + Math.floor(next() * count)]
+  if (which === "every") return Array.from({ length: count }, (_, i) => i)
+  return [Math.floor(next() * count)]
 }

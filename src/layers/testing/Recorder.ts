@@ -56,12 +56,11 @@ export const make: Effect.Effect<Context.Tag.Service<Recorder>, never, Events | 
     events: Effect.map(Effect.repeat(Effect.yieldNow(), { until: caughtUp }), () => [...seen]),
     take: <T extends Event["_tag"]>(tag: T, where: (event: Of<T>) => boolean = () => true) =>
       Effect.async<Of<T>>((resume) => {
-        let mine: Event | undefined
         const look = (): boolean => {
           try {
             const event = seen.find((it): it is Of<T> => it._tag === tag && !taken.has(it) && where(it as Of<T>))
             if (event === undefined) return false
-            taken.add((mine = event))
+            taken.add(event)
             resume(Effect.succeed(event))
           } catch (defect) {
             resume(Effect.die(defect))
@@ -71,9 +70,6 @@ export const make: Effect.Effect<Context.Tag.Service<Recorder>, never, Events | 
         if (!look()) waiting.add(look)
         return Effect.sync(() => {
           waiting.delete(look)
-          // Interrupted between being given it and going on: the event is for whoever comes next.
-          if (mine !== undefined) taken.delete(mine)
-          tell()
         })
       })
   }

@@ -1,11 +1,12 @@
 /**
  * A scheduler that chooses the interleaving from a seed.
  */
-import type { RuntimeFiber } from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
+import * as Option from "effect/Option"
 import type { Scheduler, Task } from "effect/Scheduler"
 
-type AnyFiber = RuntimeFiber<unknown, unknown>
+type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 
 /** What decides an interleaving. */
 export interface SeededOptions {
@@ -40,6 +41,9 @@ export class SeededScheduler implements Scheduler {
   /** How many op boundaries there were. */
   steps = 0
   private readonly tasks: Array<Task> = []
+  private readonly known = new WeakSet<AnyFiber>()
+  private readonly drivers = new WeakSet<AnyFiber>()
+  private beginning: AnyFiber | undefined
   private readonly next: () => number
   private readonly probability: number
   private readonly onStep: SeededOptions["onStep"]
@@ -59,7 +63,9 @@ export class SeededScheduler implements Scheduler {
 
   shouldYield(fiber: AnyFiber): number | false {
     const step = this.steps++
-    if (this.onStep !== undefined && this.onStep(step, fiber) === true) return 0
+    const asked = this.onStep !== undefined && this.onStep(step, fiber) === true
+    if (this.beginning === fiber) return false
+    if (asked) return 0
     if (this.yields > 0 && this.next() < this.probability) {
       this.yields--
       return 0
@@ -72,7 +78,11 @@ export class SeededScheduler implements Scheduler {
     return this.tasks.length
   }
 
-  scheduleTask(task: Task): void {
+  scheduleTask(task: Task, _priority?: number, fiber?: AnyFiber): void {
+    if (fiber !== undefined) {
+      if (fiber === this.beginning) return task()
+      if (this.drives(task, fiber)) return this.begin(task, fiber)
+    }
     this.tasks.push(task)
     if (this.manual || this.pumping) return
     this.pumping = true
@@ -89,6 +99,31 @@ export class SeededScheduler implements Scheduler {
     this.tasks.pop()
     task()
     return true
+  }
+
+  /**
+   * Whether this is the first that is heard of a fiber which drives a concurrent combinator (`Effect.forEach` and its
+   * kin). Such a combinator never ends if it is interrupted before that fiber has begun, which only schedules as free
+   * as these bring about; so it begins within the op that makes it. The fibers that it drives begin when they may.
+   */
+  private drives(task: Task, fiber: AnyFiber): boolean {
+    if (this.known.has(fiber)) return false
+    this.known.add(fiber)
+    // A fiber that is forked, or goes on, comes with a task that it has itself.
+    if ("run" in fiber && fiber.run === task) return false
+    const maker = Option.getOrUndefined(Fiber.getCurrentFiber())
+    return maker !== undefined && maker !== fiber && !this.drivers.has(maker) && maker.unsafePoll() === null
+  }
+
+  private begin(task: Task, fiber: AnyFiber): void {
+    const before = this.beginning
+    this.drivers.add(fiber)
+    this.beginning = fiber
+    try {
+      task()
+    } finally {
+      this.beginning = before
+    }
   }
 
   /** Runs what is ready, and lets timers and input have their turn when that takes long. */

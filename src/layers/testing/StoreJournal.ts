@@ -40,8 +40,14 @@ export const layer: Layer.Layer<SessionStore | Memory | StoreJournal> = layerAft
 /** The writes of two sessions at once may stand either way round; those of one, and a child's after its link, never. */
 const make = (sessions: Map<string, Stored>, journal: Array<StoreWrite>): Context.Tag.Service<SessionStore> => {
   const store = makeStore(sessions)
-  const noted = <A, E>(write: Effect.Effect<A, E>, note: (value: A) => StoreWrite): Effect.Effect<A, E> =>
-    Effect.uninterruptible(Effect.tap(write, (value) => Effect.sync(() => journal.push(note(value)))))
+  const noted = <A, E>(write: Effect.Effect<A, E>, note: (value: A) => StoreWrite | undefined): Effect.Effect<A, E> =>
+    Effect.uninterruptible(
+      Effect.map(write, (value) => {
+        const done = note(value)
+        if (done !== undefined) journal.push(done)
+        return value
+      })
+    )
   return {
     ...store,
     create: (row) => noted(store.create(row), () => ({ _tag: "Created", row: { ...row } })),
@@ -61,7 +67,7 @@ const make = (sessions: Map<string, Stored>, journal: Array<StoreWrite>): Contex
           const there = rows.filter(({ id, incarnation }) => sessions.get(id)?.row.incarnation === incarnation)
           return Effect.as(store.remove(rows), there)
         }),
-        (there) => ({ _tag: "Removed", sessions: there.map(({ id }) => id) })
+        (there) => (there.length === 0 ? undefined : { _tag: "Removed", sessions: there.map(({ id }) => id) })
       )
   }
 }

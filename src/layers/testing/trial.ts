@@ -23,26 +23,30 @@ import { keptAfter, type StoreWrite } from "../../services/testing/StoreWrite.js
 import type { Subject, SubjectOf, Verdict } from "../../services/testing/Subject.js"
 import * as Engine from "../Engine.js"
 import * as ScriptedModel from "../ScriptedModel.js"
-import { type RunPromiseOptions, runPromise } from "./Seeded.js"
+import { random, type RunPromiseOptions, runPromise } from "./Seeded.js"
 import * as StoreJournal from "./StoreJournal.js"
 
 /** How one run goes. */
 export interface Trial {
   readonly seed: number
-  /** The step at which the prompt is interrupted. */
+  /** The step at which the prompt is interrupted, counted from 0 at the first op of the first prompt. */
   readonly step?: number | undefined
 }
 
-export type Schedule = Pick<RunPromiseOptions, "yieldProbability" | "maxYields" | "maxSteps" | "patience" | "signal">
+export interface Schedule extends Pick<RunPromiseOptions, "maxSteps" | "patience" | "signal"> {
+  /** How likely a fiber yields at an op of a prompt. Default: 0.05. */
+  readonly yieldProbability?: number | undefined
+  /** How many such yields there are at most in a run. Default: 200. */
+  readonly maxYields?: number | undefined
+}
 
 export interface Tried {
   readonly breaches: ReadonlyArray<Breach>
   /** `undefined` where the run did not come to an end. */
   readonly outcome: Outcome | undefined
   readonly writes: ReadonlyArray<StoreWrite>
-  /** The first step within a prompt, and the first after all of them. */
-  readonly from: number
-  readonly to: number
+  /** How many steps the prompts took. */
+  readonly steps: number
   /** Whether a prompt was interrupted. */
   readonly interrupted: boolean
 }
@@ -52,9 +56,7 @@ export const trial = async <R, I>(of: SubjectOf<R, I>, { seed, step }: Trial, sc
   const subject = subjectOf(of)
   const seen = new Seen()
   let prompt: Fiber.RuntimeFiber<Reply, PromptError> | undefined
-  let now = 0
-  let from = 0
-  let to = 0
+  let steps = 0
   let interrupted = false
   let outcome: Outcome | undefined
   const found: Array<Breach> = []
@@ -64,13 +66,11 @@ export const trial = async <R, I>(of: SubjectOf<R, I>, { seed, step }: Trial, sc
     const events = yield* (yield* Events).subscribe()
     const session = yield* (yield* Sessions).open({ id: sessionId, agent: subject.agent })
     const exits: Array<Exit.Exit<Reply, PromptError>> = []
-    from = now
     for (const input of subject.prompts ?? ["go"]) {
       prompt = yield* Effect.fork(session.prompt(input))
       exits.push(yield* Fiber.await(prompt))
       prompt = undefined
     }
-    to = now
     seen.outcome = outcome = {
       seed,
       step: interrupted ? step : undefined,
@@ -86,20 +86,21 @@ export const trial = async <R, I>(of: SubjectOf<R, I>, { seed, step }: Trial, sc
     found.push(...nextBreach("next", yield* Effect.exit(session.prompt(stillThere))))
   })
 
+  const yields = yielding(seed, schedule)
   const run = await runPromise(provided(subject, seed, seen, [], program), {
-    ...schedule,
-    seed,
-    stopAtEnd: true,
-    onStep: (at, fiber) => {
-      now = at
+    ...inSchedule(schedule, seed),
+    onStep: (_, fiber) => {
       seen.fibers.add(fiber)
-      if (at !== step || prompt === undefined || prompt.unsafePoll() !== null) return
-      interrupted = true
-      prompt.unsafeInterruptAsFork(FiberId.none)
+      if (prompt === undefined) return false
+      if (steps++ === step && prompt.unsafePoll() === null) {
+        interrupted = true
+        prompt.unsafeInterruptAsFork(FiberId.none)
+      }
+      return yields()
     }
   })
   found.push(...runBreaches(run.exit, seen))
-  return { breaches: found, outcome, writes: seen.writes, from, to, interrupted }
+  return { breaches: found, outcome, writes: seen.writes, steps, interrupted }
 }
 
 /** A new engine over what the first `crash` writes left: the next prompt has to work. */
@@ -116,11 +117,7 @@ export const restart = async <R, I>(
     return yield* Effect.exit(session.prompt(stillThere))
   })
   const left = writes.slice(0, crash)
-  const { exit } = await runPromise(provided(subject, seed, seen, left, program), {
-    ...schedule,
-    seed,
-    stopAtEnd: true
-  })
+  const { exit } = await runPromise(provided(subject, seed, seen, left, program), inSchedule(schedule, seed))
   if (exit === undefined) return [{ law: "crash", detail: "the next prompt never ended." }]
   if (Exit.isFailure(exit)) return [{ law: "crash", detail: `the session did not open: ${Cause.pretty(exit.cause)}` }]
   return nextBreach("crash", exit.value)
@@ -133,6 +130,22 @@ const sessionId = "session"
 const stillThere = "[effect-baton/testing] Are you still there?"
 
 const stillHere = "[effect-baton/testing] Still here."
+
+/** Where a fiber yields is decided here: making the layers ready takes more steps than a prompt, and nothing runs beside it. */
+const inSchedule = ({ maxSteps, patience, signal }: Schedule, seed: number): RunPromiseOptions => ({
+  seed,
+  maxSteps,
+  patience,
+  signal,
+  stopAtEnd: true,
+  yieldProbability: 0
+})
+
+const yielding = (seed: number, { maxYields = 200, yieldProbability = 0.05 }: Schedule): (() => boolean) => {
+  const next = random(seed ^ 0x5eed)
+  let left = maxYields
+  return () => left > 0 && next() < yieldProbability && left-- > 0
+}
 
 /** What is seen of a run from outside. */
 class Seen {
@@ -159,7 +172,8 @@ const provided = <A, E, R, I>(
   const process = writes.length === 0 ? "" : "restarted-"
   return program.pipe(
     Effect.scoped,
-    Effect.provide(Layer.merge(Layer.provideMerge(Engine.layer, below), own)),
+    Effect.provide(Layer.provideMerge(Engine.layer, below)),
+    Effect.provide(own),
     Effect.provideService(Ids, { unsafeNext: () => `${process}id-${seed}-${ids++}` })
   ) as Effect.Effect<A, unknown>
 }

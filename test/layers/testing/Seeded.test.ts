@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Deferred, Effect, Exit, Fiber, FiberId, Random, TestClock } from "effect"
+import { Clock, Deferred, Effect, Exit, Fiber, FiberId, Layer, Random, TestClock } from "effect"
 import { Seeded } from "effect-baton/testing"
 
 /** Three fibers that note when they get to run. */
@@ -85,6 +85,36 @@ describe("Seeded", () => {
         ends.add(valueOf(run.exit))
       }
       assert.deepStrictEqual([...ends].toSorted(), ["Failure", "Success"])
+    })
+  )
+
+  it.effect("concurrent combinators that are interrupted as they begin end all the same", () =>
+    Effect.sync(() => {
+      const both = <A, B>(a: Effect.Effect<A, string>, b: Effect.Effect<B, string>) =>
+        Effect.zip(a, b, { concurrent: true })
+      const few = Effect.repeatN(Effect.yieldNow(), 3)
+      const programs: Record<string, Effect.Effect<unknown, string>> = {
+        nested: both(both(Effect.void, Effect.never), Effect.fail("no")),
+        deeper: both(both(both(few, few), few), both(Effect.fail("no"), Effect.never)),
+        interrupted: Effect.flatMap(Effect.fork(both(Effect.void, few)), Fiber.interrupt),
+        bounded: Effect.race(
+          Effect.forEach([1, 2, 3, 4], () => few, { concurrency: 2 }),
+          few
+        ),
+        layers: Effect.void.pipe(
+          Effect.provide(
+            Layer.mergeAll(Layer.merge(Layer.effectDiscard(few), Layer.scopedDiscard(few)), Layer.fail("no"))
+          )
+        )
+      }
+      for (const [name, program] of Object.entries(programs)) {
+        for (let seed = 0; seed < 300; seed++) {
+          for (const yieldProbability of [0, 0.05, 0.2]) {
+            const { exit } = Seeded.run(program, { seed, yieldProbability })
+            assert.isDefined(exit, `${name} hung under seed ${seed} with ${yieldProbability}`)
+          }
+        }
+      }
     })
   )
 
