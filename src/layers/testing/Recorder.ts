@@ -51,9 +51,12 @@ export const make: Effect.Effect<Context.Tag.Service<Recorder>, never, Events | 
 
   // Less than nothing is in the queue while its taker waits: all that was published has been seen.
   const caughtUp = (): boolean => Option.getOrElse(queue.unsafeSize(), () => -1) < 0
+  const catchUp: Effect.Effect<void> = Effect.suspend(() =>
+    caughtUp() ? Effect.void : Effect.zipRight(Effect.yieldNow(), catchUp)
+  )
 
   return {
-    events: Effect.map(Effect.repeat(Effect.yieldNow(), { until: caughtUp }), () => [...seen]),
+    events: Effect.map(Effect.zipRight(Effect.yieldNow(), catchUp), () => [...seen]),
     take: <T extends Event["_tag"]>(tag: T, where: (event: Of<T>) => boolean = () => true) =>
       Effect.async<Of<T>>((resume) => {
         const look = (): boolean => {
