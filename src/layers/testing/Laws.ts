@@ -118,17 +118,29 @@ class Search<R, I> {
     }
     for (const crash of chosen(this.options.crash, whole.writes.length + 1, next)) {
       const broken = await this.crash(whole, { seed }, crash)
-      if (broken !== undefined || this.signal.aborted) return broken
+      if (broken !== undefined) return this.first(broken, whole, seed, crash)
+      if (this.signal.aborted) return undefined
     }
     return undefined
   }
 
   /** The same breach at the first step, of a number of steps spread over those before, at which it shows. */
   private async earliest(broken: LawBroken, seed: number, found: number): Promise<LawBroken> {
+    if (this.options.interrupt === "every") return broken
     const stride = Math.max(1, Math.ceil(found / mostTries))
     for (let step = 0; step < found && !this.signal.aborted; step += stride) {
       const earlier = await this.try({ seed, step })
       if (earlier.broken?.law === broken.law) return earlier.broken
+    }
+    return broken
+  }
+
+  /** The same after the first write that shows it. */
+  private async first(broken: LawBroken, whole: Tried, seed: number, found: number): Promise<LawBroken> {
+    if (this.options.crash === "every") return broken
+    for (let crash = 0; crash < found && !this.signal.aborted; crash++) {
+      const earlier = await this.crash(whole, { seed }, crash)
+      if (earlier !== undefined) return earlier
     }
     return broken
   }

@@ -262,6 +262,24 @@ describe("a planted fault is found", () => {
     })
   )
 
+  it.effect("a session that does not open again after a crash", () =>
+    Effect.gen(function* () {
+      // Each run builds it twice: for the prompts, and for the engine that comes after.
+      let built = 0
+      const once = Layer.unwrapEffect(
+        Effect.sync(() => (built++ % 2 === 0 ? Ledger.layer : Layer.fail("it is locked")))
+      )
+      const subject = { ...scribe(write), layer: once }
+      const error = yield* broken(subject, { interrupt: "never", seed: 3 })
+      assert.strictEqual(error.law, "crash")
+      assert.include(error.detail, "it is locked")
+      assert.include(error.message, `crashed after write ${error.crash}`)
+      built = 0
+      const again = yield* Effect.flip(Laws.replay(subject, { seed: 3, crash: error.crash }))
+      assert.strictEqual(again.message, error.message)
+    })
+  )
+
   it.effect("a layer that does not build", () =>
     Effect.gen(function* () {
       const error = yield* broken({ ...scribe(write), layer: Layer.fail("no ledger") })
