@@ -116,7 +116,7 @@ describe("subscribers", () => {
       )
       spoil(Chunk.toReadonlyArray(replayed))
       assert.strictEqual(JSON.stringify(yield* session.history), before)
-      assert.deepStrictEqual(heard.slice(-3), ["AssistantMessage", "OperationCompleted", "Idle"])
+      assert.deepStrictEqual(heard.slice(-4), ["AssistantMessage", "TurnCompleted", "OperationCompleted", "Idle"])
       assert.strictEqual((yield* session.prompt("go")).text, "done")
     }).pipe(
       Effect.provide(engine([Script.on("go", Script.calls(Script.call("unknown", { list: [1, { two: 2 }] })), "done")]))
