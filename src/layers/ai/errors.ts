@@ -5,6 +5,7 @@
 import type * as AiError from "@effect/ai/AiError"
 import * as Redacted from "effect/Redacted"
 import { ContextOverflow, type ModelError, ModelRejected, ModelUnavailable } from "../../services/Errors.js"
+import { isRecord, text } from "./json.js"
 
 /** Who asked, and what must not be told. */
 export interface Asked {
@@ -12,8 +13,8 @@ export interface Asked {
   readonly secrets: ReadonlyArray<Redacted.Redacted>
 }
 
-/** A failure of `@effect/ai` by what can be done about it. */
-export const fromAiError = (error: AiError.AiError, asked: Asked): ModelError => {
+/** A failure of `@effect/ai` by what can be done about it. `now`, in milliseconds, is what a date is measured against. */
+export const fromAiError = (error: AiError.AiError, asked: Asked, now: number): ModelError => {
   switch (error._tag) {
     case "HttpRequestError":
       return error.reason === "Transport"
@@ -23,11 +24,10 @@ export const fromAiError = (error: AiError.AiError, asked: Asked): ModelError =>
       if (error.reason !== "StatusCode") return unavailable("the reply broke off", asked)
       const { status, headers } = error.response
       const { code, message } = read(error.body)
-      const wait = headers["retry-after"]
       const said = message ?? code ?? "no reason given"
-      if (overflows.test(said) || code === "context_length_exceeded") return overflow(said, asked)
+      if (isOverflow(code, said)) return overflow(said, asked)
       return isTransient(status) && !isSpent(code, said)
-        ? unavailable(`HTTP ${status}, ${said}${wait === undefined ? "" : ` (retry after ${wait} s)`}`, asked)
+        ? unavailable(`HTTP ${status}, ${said}`, asked, retryAfter(headers, now))
         : rejected(said, asked, status)
     }
     case "MalformedInput":
@@ -43,14 +43,23 @@ export const fromAiError = (error: AiError.AiError, asked: Asked): ModelError =>
 export const fromErrorPart = (error: unknown, asked: Asked): ModelError => {
   const { code, message } = read(error)
   const said = message ?? code ?? "the provider ended the reply with an error"
-  if (overflows.test(said) || code === "context_length_exceeded") return overflow(said, asked)
-  const status = permanent.get(code ?? "")
-  return status === undefined ? unavailable(said, asked) : rejected(said, asked, status)
+  if (isOverflow(code, said)) return overflow(said, asked)
+  // OpenRouter gives the status of the provider behind it for a code.
+  const known =
+    code === undefined ? undefined : (permanent.get(code) ?? (/^[3-5]\d\d$/.test(code) ? Number(code) : undefined))
+  const status = isSpent(code, said) ? (known ?? 429) : known
+  return status === undefined || (isTransient(status) && !isSpent(code, said))
+    ? unavailable(said, asked)
+    : rejected(said, asked, status)
 }
 
-/** The model could not answer now. */
-export const unavailable = (reason: string, asked: Asked): ModelUnavailable =>
-  new ModelUnavailable({ model: asked.model, reason: tell(reason, asked) })
+/** The model could not answer now. `after` is in milliseconds. */
+export const unavailable = (reason: string, asked: Asked, after?: number): ModelUnavailable =>
+  new ModelUnavailable({
+    model: asked.model,
+    reason: tell(reason, asked),
+    ...(after === undefined ? undefined : { retryAfter: after })
+  })
 
 /** The request is refused for good. */
 export const rejected = (reason: string, asked: Asked, status?: number): ModelRejected =>
@@ -58,6 +67,26 @@ export const rejected = (reason: string, asked: Asked, status?: number): ModelRe
 
 const overflow = (reason: string, asked: Asked): ContextOverflow =>
   new ContextOverflow({ model: asked.model, reason: tell(reason, asked) })
+
+/**
+ * How long a provider asks to wait, in milliseconds: `retry-after-ms`, or `retry-after` in seconds or as a date, which
+ * is measured against the provider's own clock where it tells the time.
+ */
+const retryAfter = (headers: Readonly<Record<string, unknown>>, now: number): number | undefined => {
+  const header = (name: string) => text(headers[name]).trim()
+  const ms = header("retry-after-ms")
+  if (isNumber(ms)) return Number(ms)
+  const wait = header("retry-after")
+  if (isNumber(wait)) return Number(wait) * 1000
+  const at = Date.parse(wait)
+  const sent = Date.parse(header("date"))
+  return Number.isNaN(at) ? undefined : Math.max(0, at - (Number.isNaN(sent) ? now : sent))
+}
+
+const isNumber = (value: string): boolean => /^\d+(\.\d+)?$/.test(value)
+
+const isOverflow = (code: string | undefined, said: string): boolean =>
+  code === "context_length_exceeded" || overflows.test(said)
 
 const isTransient = (status: number): boolean => status === 408 || status === 409 || status === 429 || status >= 500
 
@@ -92,16 +121,23 @@ const read = (told: unknown): Told => {
       const value: unknown = JSON.parse(told)
       return typeof value === "string" ? { code: undefined, message: value } : read(value)
     } catch {
-      return { code: undefined, message: told.trim() === "" ? undefined : told }
+      return { code: undefined, message: told.trim() === "" ? undefined : withoutPage(told.trim()) }
     }
   }
-  if (typeof told !== "object" || told === null) return { code: undefined, message: undefined }
-  if ("error" in told && typeof told.error === "object") return read(told.error)
-  const text = (key: string): string | undefined => {
-    const value: unknown = (told as Record<string, unknown>)[key]
-    return typeof value === "string" && value !== "" ? value : undefined
+  if (!isRecord(told)) return { code: undefined, message: undefined }
+  if (typeof told["error"] === "object" || typeof told["error"] === "string") return read(told["error"])
+  const of = (key: string): string | undefined => {
+    const value = told[key]
+    return typeof value === "number" ? `${value}` : text(value) === "" ? undefined : text(value)
   }
-  return { code: text("code") ?? text("type"), message: text("message") }
+  return { code: of("code") ?? of("type"), message: of("message") ?? of("detail") }
+}
+
+/** The title of an HTML page, which is what a gateway answers with, in place of the page. */
+const withoutPage = (body: string): string => {
+  if (!/^<(!doctype|html|head|body|\?xml)/i.test(body)) return body
+  const title = /<title[^>]*>([^<]{1,100})</i.exec(body)?.[1]?.trim()
+  return title === undefined || title === "" ? "an HTML page" : `an HTML page, "${title}"`
 }
 
 /** Why a connection failed, without the request: `ECONNREFUSED` and the like. */
