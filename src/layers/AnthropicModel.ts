@@ -5,6 +5,7 @@ import * as AnthropicClient from "@effect/ai-anthropic/AnthropicClient"
 import * as AnthropicLanguageModel from "@effect/ai-anthropic/AnthropicLanguageModel"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
@@ -55,7 +56,7 @@ export const make = (options: Options): Effect.Effect<RoundTrip, never, Scope.Sc
               HttpClientRequest.bodyUnsafeJson(options.cache === false ? body : withBreakpoints(body))
             )
             return http.events(client, sent).pipe(
-              Stream.mapConcat((event) => reply.read(event)),
+              Stream.mapChunks(Chunk.flatMap((event) => Chunk.unsafeFromArray(reply.read(event)))),
               Stream.takeUntil((event) => event.type === "message_stop" || event.type === "error")
             )
           }

@@ -5,6 +5,7 @@ import * as OpenAiClient from "@effect/ai-openai/OpenAiClient"
 import * as OpenAiLanguageModel from "@effect/ai-openai/OpenAiLanguageModel"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
@@ -47,7 +48,7 @@ export const make = (options: Options): Effect.Effect<RoundTrip, never, Scope.Sc
               HttpClientRequest.bodyUnsafeJson({ ...payload, input: withoutOrphans(payload.input), stream: true })
             )
             return http.events(client, sent).pipe(
-              Stream.mapConcat((event) => reply.read(event)),
+              Stream.mapChunks(Chunk.flatMap((event) => Chunk.unsafeFromArray(reply.read(event)))),
               Stream.takeUntil((event) => event.type === "response.completed" || event.type === "error")
             )
           }

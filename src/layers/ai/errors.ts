@@ -41,12 +41,10 @@ export const fromAiError = (error: AiError.AiError, asked: Asked, now: number): 
 
 /** An error that arrived in the middle of a reply. */
 export const fromErrorPart = (error: unknown, asked: Asked): ModelError => {
-  const { code, message } = read(error)
+  const { code, message, type } = read(error)
   const said = message ?? code ?? "the provider ended the reply with an error"
   if (isOverflow(code, said)) return overflow(said, asked)
-  // OpenRouter gives the status of the provider behind it for a code.
-  const known =
-    code === undefined ? undefined : (permanent.get(code) ?? (/^[3-5]\d\d$/.test(code) ? Number(code) : undefined))
+  const known = statusOf(code) ?? statusOf(type)
   const status = isSpent(code, said) ? (known ?? 429) : known
   return status === undefined || (isTransient(status) && !isSpent(code, said))
     ? unavailable(said, asked)
@@ -78,7 +76,8 @@ const retryAfter = (headers: Readonly<Record<string, unknown>>, now: number): nu
   if (isNumber(ms)) return Number(ms)
   const wait = header("retry-after")
   if (isNumber(wait)) return Number(wait) * 1000
-  const at = Date.parse(wait)
+  // A date has a time of day: a lone number would be taken for a year.
+  const at = wait.includes(":") ? Date.parse(wait) : Number.NaN
   const sent = Date.parse(header("date"))
   return Number.isNaN(at) ? undefined : Math.max(0, at - (Number.isNaN(sent) ? now : sent))
 }
@@ -97,6 +96,10 @@ const isSpent = (code: string | undefined, said: string): boolean =>
 const overflows =
   /prompt is too long|input is too long|context[ _-]?(length|window)|maximum context|exceeds? the (model's )?context|too many (input )?tokens/i
 
+/** The status that an error would have outside of a stream. OpenRouter tells that of the provider behind it as code. */
+const statusOf = (code: string | undefined): number | undefined =>
+  code !== undefined && /^[3-5]\d\d$/.test(code) ? Number(code) : permanent.get(code ?? "")
+
 /** What Anthropic and OpenAI call an error that stays, and the status that it has outside of a stream. */
 const permanent: ReadonlyMap<string, number> = new Map([
   ["invalid_request_error", 400],
@@ -111,6 +114,8 @@ const permanent: ReadonlyMap<string, number> = new Map([
 
 interface Told {
   readonly code: string | undefined
+  /** The kind of error, where it is told beside the code. */
+  readonly type?: string | undefined
   readonly message: string | undefined
 }
 
@@ -119,9 +124,9 @@ const read = (told: unknown): Told => {
   if (typeof told === "string") {
     try {
       const value: unknown = JSON.parse(told)
-      return typeof value === "string" ? { code: undefined, message: value } : read(value)
+      return typeof value === "string" ? inWords(value) : read(value)
     } catch {
-      return { code: undefined, message: told.trim() === "" ? undefined : withoutPage(told.trim()) }
+      return inWords(told)
     }
   }
   if (!isRecord(told)) return { code: undefined, message: undefined }
@@ -130,14 +135,19 @@ const read = (told: unknown): Told => {
     const value = told[key]
     return typeof value === "number" ? `${value}` : text(value) === "" ? undefined : text(value)
   }
-  return { code: of("code") ?? of("type"), message: of("message") ?? of("detail") }
+  return { code: of("code") ?? of("type"), type: of("type"), message: of("message") ?? of("detail") }
 }
 
-/** The title of an HTML page, which is what a gateway answers with, in place of the page. */
-const withoutPage = (body: string): string => {
-  if (!/^<(!doctype|html|head|body|\?xml)/i.test(body)) return body
-  const title = /<title[^>]*>([^<]{1,100})</i.exec(body)?.[1]?.trim()
-  return title === undefined || title === "" ? "an HTML page" : `an HTML page, "${title}"`
+/** A text, where there is one; of an HTML page, which is what a gateway answers with, the title. */
+const inWords = (body: string): Told => {
+  const message = body.trim()
+  if (message === "") return { code: undefined, message: undefined }
+  if (!/^<(!doctype|html|head|body|\?xml)/i.test(message)) return { code: undefined, message }
+  const title = /<title[^>]*>([^<]{1,100})</i.exec(message)?.[1]?.trim()
+  return {
+    code: undefined,
+    message: title === undefined || title === "" ? "an HTML page" : `an HTML page, "${title}"`
+  }
 }
 
 /** Why a connection failed, without the request: `ECONNREFUSED` and the like. */
