@@ -14,6 +14,7 @@ import * as http from "./ai/http.js"
 import { type RoundTrip, through } from "./ai/roundTrip.js"
 import { withBreakpoints } from "./anthropic/cache.js"
 import { Reply } from "./anthropic/Reply.js"
+import { withPlainResults } from "./anthropic/results.js"
 import { settings } from "./anthropic/settings.js"
 
 export interface Options {
@@ -51,11 +52,12 @@ export const make = (options: Options): Effect.Effect<RoundTrip, never, Scope.Sc
         Effect.provideService(AnthropicClient.AnthropicClient, {
           ...anthropic,
           createMessageStream: ({ payload }) => {
-            const body = { ...payload, ...settings(modelName(request.model), request, options), stream: true }
+            const own = settings(modelName(request.model), request, options)
+            const body = withPlainResults({ ...payload, ...own, stream: true })
             const sent = HttpClientRequest.post("/v1/messages").pipe(
               HttpClientRequest.bodyUnsafeJson(options.cache === false ? body : withBreakpoints(body))
             )
-            return http.events(client, sent).pipe(
+            return http.events(client, sent, [options.apiKey]).pipe(
               Stream.mapChunks(Chunk.flatMap((event) => Chunk.unsafeFromArray(reply.read(event)))),
               Stream.takeUntil((event) => event.type === "message_stop" || event.type === "error")
             )

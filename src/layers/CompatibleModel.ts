@@ -42,7 +42,7 @@ export const make = (options: Options): Effect.Effect<RoundTrip> =>
         const sent = HttpClientRequest.post("/chat/completions").pipe(
           HttpClientRequest.bodyUnsafeJson(bodyOf(modelName(request.model), request, options))
         )
-        return http.events(client, sent).pipe(
+        return http.events(client, sent, asked.secrets).pipe(
           Stream.catchAll((error) =>
             Stream.execute(
               Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(fromAiError(error, asked, now)))

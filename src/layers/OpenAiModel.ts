@@ -13,7 +13,7 @@ import * as Stream from "effect/Stream"
 import type { ModelRequest, Thinking } from "../services/Model.js"
 import * as http from "./ai/http.js"
 import { type RoundTrip, through } from "./ai/roundTrip.js"
-import { withoutOrphans } from "./openai/input.js"
+import { sentBack } from "./openai/input.js"
 import { Reply } from "./openai/Reply.js"
 
 export interface Options {
@@ -45,9 +45,9 @@ export const make = (options: Options): Effect.Effect<RoundTrip, never, Scope.Sc
           ...openai,
           createResponseStream: (payload) => {
             const sent = HttpClientRequest.post("/responses").pipe(
-              HttpClientRequest.bodyUnsafeJson({ ...payload, input: withoutOrphans(payload.input), stream: true })
+              HttpClientRequest.bodyUnsafeJson({ ...payload, input: sentBack(payload.input), stream: true })
             )
-            return http.events(client, sent).pipe(
+            return http.events(client, sent, [options.apiKey]).pipe(
               Stream.mapChunks(Chunk.flatMap((event) => Chunk.unsafeFromArray(reply.read(event)))),
               Stream.takeUntil((event) => event.type === "response.completed" || event.type === "error")
             )

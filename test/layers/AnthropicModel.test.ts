@@ -105,7 +105,7 @@ describe("AiModel.layerAnthropic", () => {
         {
           role: "user",
           content: [
-            { type: "tool_result", tool_use_id: "toolu_1", content: '"Error: gone"', is_error: true, cache_control }
+            { type: "tool_result", tool_use_id: "toolu_1", content: "Error: gone", is_error: true, cache_control }
           ]
         }
       ])

@@ -96,7 +96,14 @@ describe("AiModel.layerOpenAi", () => {
             }
           ]
         },
-        { role: "tool", results: [{ callId: "call_1", name: "lookup", text: '{"open":true}', isError: false }] }
+        {
+          role: "tool",
+          results: [
+            { callId: "call_1", name: "lookup", text: '{"open":true}', isError: false },
+            { callId: "call_2", name: "lookup", text: 'one\n"two"', isError: false },
+            { callId: "call_3", name: "lookup", text: '"three"', isError: true }
+          ]
+        }
       ]
       const { finish } = yield* complete({ ...request, model: "gpt-4.1", messages }).pipe(
         Effect.provide(layer(server.url))
@@ -117,7 +124,9 @@ describe("AiModel.layerOpenAi", () => {
           encrypted_content: "sealed"
         },
         { type: "function_call", id: "fc_1", call_id: "call_1", name: "lookup", arguments: '{"id":1}' },
-        { type: "function_call_output", call_id: "call_1", output: '{"open":true}' }
+        { type: "function_call_output", call_id: "call_1", output: '{"open":true}' },
+        { type: "function_call_output", call_id: "call_2", output: 'one\n"two"' },
+        { type: "function_call_output", call_id: "call_3", output: 'Error: "three"' }
       ])
     })
   )
@@ -348,6 +357,36 @@ describe("AiModel.layerOpenAi", () => {
         "ModelUnavailable: the reply was malformed",
         "ModelRejected: No key",
         "ModelUnavailable: the reply ended before it was complete"
+      ])
+    })
+  )
+
+  it.scopedLive("sends once more, without reasoning and the ids beside it, what was refused for it", () =>
+    Effect.gen(function* () {
+      const message = "Item with id 'rs_1' not found. Items are not persisted when `store` is set to false."
+      const server = yield* serve((response, { body }) =>
+        JSON.stringify(body).includes("rs_1")
+          ? refuse(response, 404, { error: { message, type: "invalid_request_error", param: "input", code: null } })
+          : answer(response, written([openai.created, ...openai.text(0, "msg_2", "Done."), openai.completed]))
+      )
+      const messages: ReadonlyArray<Message> = [
+        { role: "user", content: [{ type: "text", text: "Hello" }] },
+        {
+          role: "assistant",
+          content: [
+            { type: "reasoning", text: "Hm", metadata: { openai: { itemId: "rs_1", encryptedContent: "sealed" } } },
+            { type: "text", text: "Hi", metadata: { openai: { itemId: "msg_1" } } },
+            { type: "tool-call", id: "call_1", name: "lookup", args: {}, metadata: { openai: { itemId: "fc_1" } } }
+          ]
+        },
+        { role: "tool", results: [{ callId: "call_1", name: "lookup", text: "1", isError: false }] }
+      ]
+      const { events } = yield* complete({ ...request, messages }).pipe(Effect.provide(layer(server.url)))
+      assert.strictEqual(events[0]?._tag, "Notice")
+      assert.deepStrictEqual(server.seen[1]?.body.input.slice(2), [
+        { role: "assistant", content: [{ type: "output_text", text: "Hi" }] },
+        { type: "function_call", call_id: "call_1", name: "lookup", arguments: "{}" },
+        { type: "function_call_output", call_id: "call_1", output: "1" }
       ])
     })
   )

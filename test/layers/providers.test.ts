@@ -4,10 +4,13 @@
 import type { Fixture, MockServerOptions } from "@copilotkit/aimock"
 import { assert, describe, it } from "@effect/vitest"
 import { AiModel } from "effect-baton/ai"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Tracer from "effect/Tracer"
 import { Model, type ModelEvent, type ModelRequest } from "../../src/services/Model.js"
 import { mock } from "../support/mock.js"
 import { complete, refusal, requestOf } from "../support/rounds.js"
@@ -46,6 +49,38 @@ const textOf = (events: ReadonlyArray<ModelEvent>, tag: "TextDelta" | "Reasoning
 
 const callsOf = (events: ReadonlyArray<ModelEvent>) =>
   events.flatMap((event) => (event._tag === "ToolCall" ? [{ name: event.name, args: event.args }] : []))
+
+/** A tracer, and what its spans were told. */
+const recording = () => {
+  const spans: Array<string> = []
+  const tracer = Tracer.make({
+    span: (name, parent, context, links, startTime, kind) => {
+      const attributes = new Map<string, unknown>()
+      return {
+        _tag: "Span",
+        spanId: "1",
+        traceId: "1",
+        name,
+        sampled: true,
+        parent,
+        context,
+        links,
+        kind,
+        status: { _tag: "Started", startTime },
+        attributes,
+        attribute: (key, value) => {
+          attributes.set(key, value)
+          spans.push(`${key}: ${JSON.stringify(value)}`)
+        },
+        event: (name, _, attributes) => void spans.push(name, JSON.stringify(attributes)),
+        addLinks: () => {},
+        end: (_, exit) => void spans.push(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "")
+      }
+    },
+    context: (f) => f()
+  })
+  return { spans, tracer }
+}
 
 for (const [name, provider] of Object.entries(providers)) {
   const request = (more: Partial<ModelRequest> = {}) => requestOf({ model: provider.model, thinking: "low", ...more })
@@ -150,6 +185,20 @@ for (const [name, provider] of Object.entries(providers)) {
         yield* server.arrived
         yield* Fiber.interrupt(fiber)
         yield* server.closed
+      })
+    )
+
+    it.scopedLive("tells the key to no span", () =>
+      Effect.gen(function* () {
+        const { layer, seen } = yield* serving({ response: { content: "Hi" } })
+        const refusing = yield* serving({ response: { error: { message: `Incorrect key ${key}` }, status: 401 } })
+        const { spans, tracer } = recording()
+        yield* complete(request()).pipe(Effect.provide(layer), Effect.withTracer(tracer))
+        yield* refusal(request()).pipe(Effect.provide(refusing.layer), Effect.withTracer(tracer))
+        assert.include(JSON.stringify(seen[0]?.headers), key)
+        assert.isAbove(spans.length, 0)
+        assert.include(spans.join(), "url.full")
+        assert.notInclude(spans.join(), key)
       })
     )
 

@@ -25,7 +25,8 @@ export const fromAiError = (error: AiError.AiError, asked: Asked, now: number): 
       const { status, headers } = error.response
       const { code, message } = read(error.body)
       const said = message ?? code ?? "no reason given"
-      if (isOverflow(code, said)) return overflow(said, asked)
+      // Too many tokens at once are no overflow.
+      if (status !== 429 && isOverflow(code, said)) return overflow(said, asked)
       return isTransient(status) && !isSpent(code, said)
         ? unavailable(`HTTP ${status}, ${said}`, asked, retryAfter(headers, now))
         : rejected(said, asked, status)
@@ -94,7 +95,7 @@ const isSpent = (code: string | undefined, said: string): boolean =>
   code === "insufficient_quota" || /exceeded your current quota|credit balance is too low/i.test(said)
 
 const overflows =
-  /prompt is too long|input is too long|context[ _-]?(length|window)|maximum context|exceeds? the (model's )?context|too many (input )?tokens/i
+  /prompt is too long|input is too long|context[ _-]?(length|window|size)|maximum context|exceeds? the (model's )?context|too many (input )?tokens/i
 
 /** The status that an error would have outside of a stream. OpenRouter tells that of the provider behind it as code. */
 const statusOf = (code: string | undefined): number | undefined =>
@@ -161,14 +162,19 @@ const because = (cause: unknown): string => {
 
 /** One line of bounded length, without keys and without the full stop that the error's message brings itself. */
 const tell = (text: string, asked: Asked): string => {
-  let clean = text.replace(/\s+/g, " ").trim()
-  for (const secret of asked.secrets) {
+  let clean = withoutKeys(text.replace(/\s+/g, " ").trim(), asked.secrets)
+  if (clean.length > longest) clean = `${clean.slice(0, longest)}...`
+  return clean.endsWith(".") && !clean.endsWith("...") ? clean.slice(0, -1) : clean
+}
+
+/** A text without the secrets and without what looks like a key. */
+export const withoutKeys = (text: string, secrets: ReadonlyArray<Redacted.Redacted>): string => {
+  let clean = text
+  for (const secret of secrets) {
     const value = Redacted.value(secret)
     if (value !== "") clean = clean.replaceAll(value, "<redacted>")
   }
-  clean = clean.replace(/\b(?:sk|pk|rk|key)-[\w*-]{6,}|\bBearer\s+\S+/g, "<redacted>")
-  if (clean.length > longest) clean = `${clean.slice(0, longest)}...`
-  return clean.endsWith(".") && !clean.endsWith("...") ? clean.slice(0, -1) : clean
+  return clean.replace(/\b(?:sk|pk|rk|key)-[\w*-]{6,}|\bBearer\s+[^\s"]+/g, "<redacted>")
 }
 
 /** Characters of a provider's words that a message repeats. */

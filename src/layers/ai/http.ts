@@ -10,7 +10,9 @@ import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
+import { withoutKeys } from "./errors.js"
 
 /** Requests by `fetch`. Redirects are not followed: the key would go with them. */
 export const client: Layer.Layer<HttpClient.HttpClient> = Layer.provide(
@@ -32,6 +34,7 @@ export const done: unique symbol = Symbol.for("baton/ai/done")
 /**
  * Sends the request and reads the events of the reply: the data of each, as JSON. The stream ends with `done`, with a
  * `Malformed`, or with the connection. A reply that is one JSON document is one event. Interruption closes the socket.
+ * An error tells nothing of `secrets`: spans of `@effect/ai` end with it as it is.
  *
  * The clients of `@effect/ai-anthropic` and `@effect/ai-openai` have readers of their own, which are not used: the one
  * fails with an event that it does not know and takes those beside it along, the other passes over what is not JSON as
@@ -39,7 +42,8 @@ export const done: unique symbol = Symbol.for("baton/ai/done")
  */
 export const events = (
   client: HttpClient.HttpClient,
-  request: HttpClientRequest.HttpClientRequest
+  request: HttpClientRequest.HttpClientRequest,
+  secrets: ReadonlyArray<Redacted.Redacted>
 ): Stream.Stream<unknown, AiError.AiError> =>
   client.execute(request).pipe(
     Effect.flatMap(HttpClientResponse.filterStatusOk),
@@ -53,7 +57,11 @@ export const events = (
     Stream.takeUntil((event) => event === done || event instanceof Malformed),
     Stream.catchTags({
       RequestError: (error) => AiError.HttpRequestError.fromRequestError({ ...place, error }),
-      ResponseError: (error) => AiError.HttpResponseError.fromResponseError({ ...place, error })
+      ResponseError: (error) =>
+        Effect.mapError(
+          AiError.HttpResponseError.fromResponseError({ ...place, error }),
+          (refused) => new AiError.HttpResponseError({ ...refused, body: withoutKeys(refused.body ?? "", secrets) })
+        )
     })
   )
 
