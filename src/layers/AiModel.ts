@@ -36,6 +36,8 @@ export interface Options {
  * `ContextOverflow` where the provider says that the history is too long, with `ModelRejected` and its HTTP status
  * otherwise, and with `ModelNotConfigured` for a model that is not served.
  *
+ * Earlier reasoning that the provider refuses is left out, and the request sent once more with a `Notice`.
+ *
  * In the figures, `input` holds what was read from or written to a cache too, and `output` the reasoning.
  */
 export const layer = (options: Options): Layer.Layer<Model, never, LanguageModel.LanguageModel> =>

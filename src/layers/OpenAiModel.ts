@@ -66,11 +66,14 @@ const settings = (request: ModelRequest, options: Options): Omit<OpenAiLanguageM
     strict: false,
     // What the next request needs is sent with it, so nothing has to be kept at the provider.
     store: false,
-    ...(Number.isFinite(most) ? { max_output_tokens: most } : undefined),
+    ...(Number.isFinite(most) ? { max_output_tokens: Math.max(leastOutput, Math.floor(most)) } : undefined),
     ...(reasons(model) ? { include: ["reasoning.encrypted_content"] } : undefined),
     ...(thinking === undefined || !reasons(model) ? undefined : { reasoning: reasoning(model, thinking) })
   }
 }
+
+/** The least that OpenAI takes for a limit. */
+const leastOutput = 16
 
 /** Whether a model takes settings for its reasoning; the others refuse them. */
 const reasons = (model: string): boolean => /^(o\d|gpt-[5-9]|codex)/.test(model) && !model.includes("-chat")

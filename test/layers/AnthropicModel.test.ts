@@ -376,16 +376,13 @@ describe("AiModel.layerAnthropic", () => {
               written([anthropic.start, ...anthropic.text(0, "Done."), ...anthropic.stop("end_turn", 2)])
             )
       )
-      const thought = (signature: string): Message => ({
-        role: "assistant",
-        content: [
-          { type: "reasoning", text: "Hm", metadata: { anthropic: { type: "thinking", signature } } },
-          { type: "text", text: "Yes." }
-        ]
-      })
+      const thought = [
+        { type: "reasoning", text: "Hm", metadata: { anthropic: { type: "thinking", signature: "signed" } } },
+        { type: "text", text: "Yes." }
+      ] as const
       const user: Message = { role: "user", content: [{ type: "text", text: "Hello" }] }
       const model = yield* Effect.provide(Model, layer(server.url))
-      const messages = [user, thought("signed"), user]
+      const messages: ReadonlyArray<Message> = [user, { role: "assistant", content: thought }, user]
       const emitted: Array<string> = []
       const ask = (messages: ReadonlyArray<Message>) =>
         model.stream({ ...request, messages }, (event) => emitted.push(event._tag))
@@ -399,6 +396,16 @@ describe("AiModel.layerAnthropic", () => {
       // What was refused once is not tried again.
       yield* ask([...messages, { role: "assistant", content: [{ type: "text", text: "Done." }] }, user])
       assert.strictEqual(server.seen.length, 3)
+      // A budget asks for a thought at the head of a reply that goes on, and this one has lost it.
+      const call = { type: "tool-call", id: "toolu_1", name: "lookup", args: {} } as const
+      const loop: ReadonlyArray<Message> = [
+        user,
+        { role: "assistant", content: [...thought, call] },
+        { role: "tool", results: [{ callId: "toolu_1", name: "lookup", text: "1", isError: false }] }
+      ]
+      yield* model.stream({ ...request, messages: loop, thinking: "low" }, () => {})
+      assert.property(server.seen[3]?.body, "thinking")
+      assert.notProperty(server.seen[4]?.body, "thinking")
       // A second refusal is one.
       const refusing = yield* serve((response) => refuse(response, 400, body))
       const { error } = yield* refusal({ ...request, messages }).pipe(Effect.provide(layer(refusing.url)))
@@ -407,6 +414,12 @@ describe("AiModel.layerAnthropic", () => {
       // Without reasoning in the request it is not about that.
       yield* refusal(request).pipe(Effect.provide(layer(refusing.url)))
       assert.strictEqual(refusing.seen.length, 3)
+      // Nor is a level of it that is not taken.
+      const level = yield* serve((response) =>
+        refuse(response, 400, { error: { message: "reasoning_effort: not supported" } })
+      )
+      yield* refusal({ ...request, messages }).pipe(Effect.provide(layer(level.url)))
+      assert.strictEqual(level.seen.length, 1)
     })
   )
 

@@ -113,7 +113,7 @@ export const toolsOf = (specs: ReadonlyArray<ToolSpec>, known: ReadonlyArray<str
   const names = specs.map((spec) => spec.name)
   const others = known.filter((name) => !names.includes(name))
   if (specs.length + others.length === 0) return undefined
-  const tools = [...specs.map(toolOf), ...others.map((name) => permissive(Tool.make(name), {}))]
+  const tools = [...specs.map(toolOf), ...others.map(otherOf)]
   return {
     toolkit: {
       tools: Object.fromEntries(tools.map((tool) => [tool.name, tool])),
@@ -146,6 +146,17 @@ const toolOf = (spec: ToolSpec): Tool.Any => {
   if (tool === undefined) {
     tool = permissive(Tool.make(spec.name, { description: spec.description }), spec.inputSchema)
     tools.set(spec, tool)
+  }
+  return tool
+}
+
+const otherTools = new Map<string, Tool.Any>()
+
+const otherOf = (name: string): Tool.Any => {
+  let tool = otherTools.get(name)
+  if (tool === undefined) {
+    tool = permissive(Tool.make(name), {})
+    otherTools.set(name, tool)
   }
   return tool
 }

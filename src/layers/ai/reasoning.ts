@@ -29,8 +29,12 @@ export const onceMoreWithout = (roundTrip: RoundTrip): RoundTrip => {
         (error) => !begun && refusesReasoning(error) && messages.some(reasons),
         () => {
           emit({ _tag: "Notice", message: "The provider refused earlier reasoning; the request was sent without it." })
-          for (const message of request.messages) if (reasons(message)) refused.add(message)
-          return roundTrip({ ...request, messages: without(request.messages, reasons) }, emit, asked)
+          return Effect.tap(
+            roundTrip({ ...request, messages: without(request.messages, reasons) }, emit, asked),
+            Effect.sync(() => {
+              for (const message of request.messages) if (reasons(message)) refused.add(message)
+            })
+          )
         }
       )
     )
@@ -44,7 +48,7 @@ const reasons = (message: Message): boolean =>
 const refusesReasoning = (error: ModelError): boolean =>
   error instanceof ModelRejected &&
   (error.status === 400 || error.status === 404 || error.status === 422) &&
-  /thinking|reasoning|signature|encrypted[ _]content|\brs_\w+/i.test(error.reason)
+  /thinking|reasoning(?![_.]effort)|signature|encrypted[ _]content|\brs_\w+/i.test(error.reason)
 
 /** The messages, those that are `meant` without reasoning and without the ids by which a provider relates to it. */
 const without = (messages: ReadonlyArray<Message>, meant: (message: Message) => boolean): ReadonlyArray<Message> => {

@@ -11,7 +11,7 @@ export const settings = (
   options: { readonly maxTokens?: number | undefined }
 ): object => {
   const reply = options.maxTokens ?? 8192
-  const most = request.maxOutput ?? Number.POSITIVE_INFINITY
+  const most = Math.max(1, Math.floor(request.maxOutput ?? Number.POSITIVE_INFINITY))
   const { thinking } = request
   const none = { max_tokens: Math.min(reply, most) }
   if (thinking === undefined || thinking === "off") return none

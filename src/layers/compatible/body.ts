@@ -29,7 +29,7 @@ export const bodyOf = (
             function: { name, description, parameters: inputSchema }
           }))
         }),
-    ...(Number.isFinite(most) ? { max_tokens: most } : undefined),
+    ...(Number.isFinite(most) ? { max_tokens: Math.max(1, Math.floor(most)) } : undefined),
     ...(thinking === undefined ? undefined : { reasoning_effort: thinking === "off" ? "none" : thinking }),
     stream: true,
     // Otherwise most servers tell no figures.

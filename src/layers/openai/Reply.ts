@@ -16,6 +16,9 @@ interface Item {
   content: string
 }
 
+/** Begins the id by which the parts of an item are told apart that came without one. It is not sent back. */
+export const ownId = "baton_item_"
+
 /**
  * One reply. What is kept from the package: events and items that it does not know; figures, which it refuses where they
  * are wrong; calls, which go through it wrapped; refusals, which it passes over; and failures, which it ends like
@@ -25,6 +28,8 @@ export class Reply {
   private readonly wire: Wire
   /** The items that are open, by their place in the output. */
   private readonly items = new Map<unknown, Item>()
+  /** The ids of all items that there were. */
+  private readonly ids = new Set<string>()
 
   constructor(wire: Wire) {
     this.wire = wire
@@ -34,7 +39,7 @@ export class Reply {
   read(event: unknown): ReadonlyArray<ResponseStreamEvent> {
     if (event === done) return []
     if (event instanceof Malformed) return [errorOf(event)]
-    if (!isRecord(event)) return [errorOf(new Malformed("the reply was malformed"))]
+    if (!isRecord(event)) return [malformed]
     const place = event["output_index"]
     switch (event["type"]) {
       case "response.created": {
@@ -82,8 +87,9 @@ export class Reply {
   private open(place: unknown, item: Fields): ReadonlyArray<ResponseStreamEvent> {
     const { encrypted_content, type } = item
     if (type !== "message" && type !== "reasoning" && type !== "function_call") return []
-    // Without an id of its own an item is known by its place, and its parts are told apart by it.
-    const id = text(item["id"]) === "" ? `item_${String(place)}` : text(item["id"])
+    const id = text(item["id"]) === "" ? `${ownId}${String(place)}` : text(item["id"])
+    if (this.ids.has(id) || this.items.has(place)) return [malformed]
+    this.ids.add(id)
     this.items.set(place, { type, id, callId: text(item["call_id"]), name: text(item["name"]), content: "" })
     if (type === "function_call") return []
     return [
@@ -93,16 +99,17 @@ export class Reply {
 
   private delta(place: unknown, event: Fields, of: string, type: string): ReadonlyArray<ResponseStreamEvent> {
     const item = this.items.get(place)
-    if (item === undefined || item.type !== of) return [errorOf(new Malformed("the reply was malformed"))]
+    if (item === undefined || item.type !== of) return [malformed]
     const delta = text(event["delta"])
     item.content += delta
     return [passed({ type, item_id: item.id, summary_index: summaryIndex(event), delta })]
   }
 
-  private close(place: unknown, item: Fields): ReadonlyArray<ResponseStreamEvent> {
+  private close(told: unknown, item: Fields): ReadonlyArray<ResponseStreamEvent> {
+    const place = this.items.has(told) ? told : (this.placeOf(text(item["id"])) ?? told)
     const before = this.items.has(place) ? [] : this.open(place, item)
     const known = this.items.get(place)
-    if (known === undefined) return []
+    if (known === undefined) return before
     this.items.delete(place)
     const { id } = known
     switch (known.type) {
@@ -127,6 +134,11 @@ export class Reply {
         ]
       }
     }
+  }
+
+  private placeOf(id: string): unknown {
+    for (const [place, item] of this.items) if (item.id === id) return place
+    return undefined
   }
 
   private end(response: Fields): ReadonlyArray<ResponseStreamEvent> {
@@ -164,3 +176,5 @@ const passed = (event: Fields): ResponseStreamEvent => event as unknown as Respo
 
 const errorOf = (error: unknown): ResponseStreamEvent =>
   passed(isRecord(error) ? { ...error, type: "error" } : { type: "error", error })
+
+const malformed = errorOf(new Malformed("the reply was malformed"))

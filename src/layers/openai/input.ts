@@ -4,6 +4,7 @@
 import type * as OpenAiClient from "@effect/ai-openai/OpenAiClient"
 import { isRecord, text } from "../ai/json.js"
 import { unquoted } from "../ai/results.js"
+import { ownId } from "./Reply.js"
 
 type Input = Parameters<OpenAiClient.Service["createResponseStream"]>[0]["input"]
 
@@ -31,7 +32,7 @@ const withoutOrphans = (items: ReadonlyArray<unknown>): ReadonlyArray<unknown> =
       if (text(item["encrypted_content"]) !== "" && isOutput(next)) kept.push(item)
       else lost = true
     } else if (isOutput(item)) {
-      if (!lost) return void kept.push(item)
+      if (!lost && !text(item["id"]).startsWith(ownId)) return void kept.push(item)
       const { id: _, ...plain } = item
       kept.push(plain)
     } else {
