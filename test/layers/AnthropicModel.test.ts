@@ -318,6 +318,11 @@ describe("AiModel.layerAnthropic", () => {
         assert.strictEqual(finish.reason, "length")
         assert.deepStrictEqual(events.at(-1), { _tag: "ToolCall", id: "toolu_1", name: "lookup", args: {}, raw })
       }
+      const full = yield* serve((response) =>
+        answer(response, written([anthropic.start, ...anthropic.stop("model_context_window_exceeded", 9)]))
+      )
+      const { finish } = yield* complete(request).pipe(Effect.provide(layer(full.url)))
+      assert.strictEqual(finish.reason, "length")
     })
   )
 
@@ -414,6 +419,13 @@ describe("AiModel.layerAnthropic", () => {
       // Without reasoning in the request it is not about that.
       yield* refusal(request).pipe(Effect.provide(layer(refusing.url)))
       assert.strictEqual(refusing.seen.length, 3)
+      // Nor is what failed half-way, of which something was told already.
+      const half = yield* serve((response) => {
+        const error = { type: "invalid_request_error", message: "Invalid `signature` in `thinking` block" }
+        answer(response, written([anthropic.start, ...anthropic.text(0, "Hel"), { type: "error", error } as never]))
+      })
+      yield* refusal({ ...request, messages }).pipe(Effect.provide(layer(half.url)))
+      assert.strictEqual(half.seen.length, 1)
       // Nor is a level of it that is not taken.
       const level = yield* serve((response) =>
         refuse(response, 400, { error: { message: "reasoning_effort: not supported" } })

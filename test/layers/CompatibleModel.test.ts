@@ -191,7 +191,7 @@ describe("AiModel.layerCompatible", () => {
         })
       assert.strictEqual(yield* reasonOf(hi, stop(null), done), "stop")
       assert.strictEqual(yield* reasonOf(hi, stop("stop")), "stop")
-      assert.strictEqual(yield* reasonOf(hi, `data: ${JSON.stringify(stop("length"))}`.trim()), "length")
+      assert.strictEqual(yield* reasonOf(hi, stop("length")), "length")
       assert.strictEqual(yield* reasonOf(hi, stop("content_filter"), done), "content-filter")
       assert.strictEqual(yield* reasonOf(hi, delta({ refusal: "No." }), stop("stop"), done), "content-filter")
       assert.strictEqual(yield* reasonOf(hi, stop("eos"), done), "other")
@@ -230,6 +230,13 @@ describe("AiModel.layerCompatible", () => {
           { _tag: "ToolCall", id: "b", name: "lookup", args: { id: 2 } }
         ])
       }
+      // Id and name with every piece.
+      const again = yield* read(
+        piece(0, { id: "a", function: lookup('{"id"') }),
+        piece(0, { id: "a", function: lookup(":1}") }),
+        done
+      )
+      assert.deepStrictEqual(calls(again.events), [{ _tag: "ToolCall", id: "a", name: "lookup", args: { id: 1 } }])
       // Cut by the limit.
       for (const [args, raw] of [
         ['{"id', '{"id'],
@@ -254,6 +261,7 @@ describe("AiModel.layerCompatible", () => {
         delta({ content: "Hi" }),
         // The block of a call comes late.
         delta(details({ type: "reasoning.encrypted", data: "sealed", id: "call_1", index: 1 })),
+        delta(details({ type: "reasoning.encrypted", data: "more", id: "call_2", index: 1 })),
         stop("stop"),
         done
       )
@@ -273,7 +281,12 @@ describe("AiModel.layerCompatible", () => {
         {
           _tag: "ReasoningEnd",
           metadata: {
-            compatible: { details: [{ type: "reasoning.encrypted", data: "sealed", id: "call_1", index: 1 }] }
+            compatible: {
+              details: [
+                { type: "reasoning.encrypted", data: "sealed", id: "call_1", index: 1 },
+                { type: "reasoning.encrypted", data: "more", id: "call_2", index: 1 }
+              ]
+            }
           }
         }
       ])
@@ -294,6 +307,18 @@ describe("AiModel.layerCompatible", () => {
       assert.deepStrictEqual(wrong.finish.usage, { input: 0, output: 0, ...none })
       assert.isUndefined((yield* read(stop("stop"), figures(null, 3), done)).finish.usage)
       assert.isUndefined((yield* read(stop("stop"), { choices: [], usage: null }, done)).finish.usage)
+      const endless = 'data: {"choices":[],"usage":{"prompt_tokens":1e999}}'
+      assert.isUndefined((yield* read(stop("stop"), endless, done)).finish.usage)
+    })
+  )
+
+  it.scopedLive("reads a last event that lacks its empty line", () =>
+    Effect.gen(function* () {
+      const server = yield* serve((response) =>
+        answer(response, `${lines(delta({ content: "Hi" }))}data: ${JSON.stringify(stop("stop"))}`)
+      )
+      const { finish } = yield* complete(request).pipe(Effect.provide(layer(server.url)))
+      assert.strictEqual(finish.reason, "stop")
     })
   )
 

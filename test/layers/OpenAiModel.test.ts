@@ -240,13 +240,16 @@ describe("AiModel.layerOpenAi", () => {
         { role: "assistant", content: [reasoning("rs_2", "sealed"), text("msg_2")] },
         user,
         { role: "assistant", content: [text("msg_3"), reasoning("rs_3", "sealed")] },
+        user,
+        // An id that is ours, of an item that came without one.
+        { role: "assistant", content: [text("baton_item_0")] },
         user
       ]
       yield* complete({ ...request, messages }).pipe(Effect.provide(layer(server.url)))
       const ids = server.seen[0]?.body.input.flatMap((item: any) =>
         item.type === "reasoning" || item.role === "assistant" ? [item.id] : []
       )
-      assert.deepStrictEqual(ids, [undefined, "rs_2", "msg_2", "msg_3"])
+      assert.deepStrictEqual(ids, [undefined, "rs_2", "msg_2", "msg_3", undefined])
     })
   )
 
