@@ -1,0 +1,154 @@
+/**
+ * One attempt at a round-trip with a model.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Runtime from "effect/Runtime"
+import { InvalidInput, type LimitReached, type ModelError, ModelUnavailable } from "../services/Errors.js"
+import type { Call } from "../services/History.js"
+import type { ModelFinish, ModelInfo, ModelRequest } from "../services/Model.js"
+import { type Price, priced } from "../services/Prices.js"
+import * as Usage from "../services/Usage.js"
+import { clamp, estimate, requestTokens } from "./estimate.js"
+import type { Operation } from "./operation.js"
+import { Reply } from "./Reply.js"
+import { modelSpan } from "./spans.js"
+
+/** A complete reply: what came, why it ended, and what it used. */
+export interface Round {
+  readonly reply: Reply
+  readonly finish: ModelFinish["reason"]
+  readonly usage: Usage.Usage
+  /** `false` where the usage is estimated or was cut to what can be. */
+  readonly reported: boolean
+}
+
+/** An attempt that failed, and what it used as far as it is known. */
+export interface Failed<E> {
+  readonly error: E
+  readonly usage: Usage.Usage
+}
+
+/**
+ * Sends a request and gathers the reply. A model that says nothing for `modelIdle` is given up. Interruption ends the
+ * request, and waits `toolGrace` for a model that does not heed it, which is left behind.
+ *
+ * Where a budget holds, waits until the worst case of the round-trip can be reserved, and gives back what was not used.
+ */
+export const round = (
+  operation: Operation,
+  call: Call,
+  request: Omit<ModelRequest, "maxOutput">
+): Effect.Effect<Round, Failed<ModelError | LimitReached | InvalidInput>> => {
+  const { engine } = operation
+  const info = engine.model.info?.(call.model)
+  const price = engine.prices[call.model]
+  const { budget } = call
+  if (budget === undefined) return send(operation, call, request, info?.maxOutput, info, price)
+  const unpriced = budget.countsCost && price === undefined
+  if (unpriced) {
+    const reason = `no price of the model "${call.model}" is known`
+    return Effect.fail({ error: new InvalidInput({ path: "limits.cost", reason }), usage: Usage.zero })
+  }
+  const input = requestTokens(request)
+  const wish = {
+    least: { tokens: input, cost: (input * Math.max(price?.input ?? 0, price?.cacheWrite ?? 0)) / 1_000_000 },
+    price: (price?.output ?? 0) / 1_000_000,
+    output: info?.maxOutput ?? unknownOutput
+  }
+  return Effect.uninterruptibleMask((restore) =>
+    Effect.matchCauseEffect(restore(Effect.mapError(budget.reserve(wish), (error) => ({ error, usage: Usage.zero }))), {
+      onFailure: Effect.failCause,
+      onSuccess: ({ output, settle }) => {
+        const spend = (usage: Usage.Usage) => settle({ tokens: Usage.tokens(usage), cost: usage.cost ?? 0 })
+        return Effect.matchCauseEffect(
+          restore(Effect.suspend(() => send(operation, call, request, output, info, price))),
+          {
+            onSuccess: (it) => {
+              spend(it.usage)
+              return Effect.succeed(it)
+            },
+            onFailure: (cause) => {
+              const failure = Cause.failureOption(cause)
+              spend(failure._tag === "Some" ? failure.value.usage : (operation.reply?.used() ?? Usage.zero))
+              return Effect.failCause(cause)
+            }
+          }
+        )
+      }
+    })
+  )
+}
+
+/** Tokens of reply that are reserved where the model's most is not known. */
+const unknownOutput = 8_192
+
+/**
+ * Begins at once, in a fiber that is the operation's: one that cannot be interrupted holds nobody up. The Effect waits
+ * for its end; where it is interrupted, the operation's frame ends that fiber.
+ */
+const send = (
+  operation: Operation,
+  { limits, model }: Call,
+  { instructions, messages, thinking, tools }: Omit<ModelRequest, "maxOutput">,
+  maxOutput: number | undefined,
+  info: ModelInfo | undefined,
+  price: Price | undefined
+): Effect.Effect<Round, Failed<ModelError>> => {
+  const { engine } = operation
+  const used = (usage: Usage.Usage | undefined) =>
+    usage === undefined ? Usage.zero : priced(clamp(usage, info?.contextWindow), price)
+  const reply = new Reply(operation, used)
+  const request: ModelRequest = { model, thinking, instructions, messages, tools, maxOutput }
+  const settle = (exit: Exit.Exit<ModelFinish, ModelError>): Effect.Effect<Round, Failed<ModelError>> => {
+    operation.asking = undefined
+    reply.end()
+    if (Exit.isSuccess(exit)) {
+      const { reason, usage } = exit.value
+      const clamped = clamp(usage ?? reply.usage ?? estimate(request, reply.parts), info?.contextWindow)
+      const reported = usage !== undefined && clamped === usage
+      if (usage !== undefined && !reported) {
+        operation.notice(`The model "${model}" told a usage that cannot be; it was cut to what can.`)
+      }
+      return Effect.succeed({ reply, finish: reason, usage: priced(clamped, price), reported })
+    }
+    const failure = Cause.failureOrCause(exit.cause)
+    return failure._tag === "Left"
+      ? Effect.fail({ error: failure.left, usage: reply.used() })
+      : Effect.failCause(failure.right)
+  }
+  const asked = Effect.suspend(() => engine.model.stream(request, (event) => reply.take(event)))
+  const asking = Runtime.runFork(operation.runtime, modelSpan(operation.runtime, request, asked))
+  const exit = asking.unsafePoll()
+  if (exit !== null) return settle(exit)
+  operation.asking = { fiber: asking, grace: limits.toolGrace }
+  return Effect.flatMap(answer(operation, reply, asking, limits.modelIdle), (exit) => {
+    operation.unwatch()
+    if (exit !== undefined) return settle(exit)
+    operation.asking = undefined
+    reply.end()
+    const reason = `it said nothing for ${limits.modelIdle / 1_000} s`
+    return Effect.fail({ error: new ModelUnavailable({ model, reason }), usage: reply.used() })
+  })
+}
+
+/** Waits for the end of a model's fiber; `undefined` where it said nothing for too long and was ended. */
+const answer = (
+  operation: Operation,
+  reply: Reply,
+  asking: Fiber.RuntimeFiber<ModelFinish, ModelError>,
+  idle: number
+): Effect.Effect<Exit.Exit<ModelFinish, ModelError> | undefined> =>
+  Effect.async<Exit.Exit<ModelFinish, ModelError> | undefined>((resume) => {
+    let silent = false
+    asking.addObserver((exit) => resume(Effect.succeed(silent ? undefined : exit)))
+    const look = () => {
+      const due = reply.heardAt + idle
+      if (due > operation.clock.unsafeCurrentTimeMillis()) return operation.watch(due, look)
+      silent = true
+      operation.endAsking(() => resume(Effect.succeed(undefined)))
+    }
+    if (idle !== Number.POSITIVE_INFINITY) look()
+  })
