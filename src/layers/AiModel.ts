@@ -9,6 +9,7 @@ import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { ModelNotConfigured } from "../services/Errors.js"
 import { Model, type ModelRequest } from "../services/Model.js"
+import * as Secrets from "../services/Secrets.js"
 import { onceMoreWithout } from "./ai/reasoning.js"
 import { over, type RoundTrip } from "./ai/roundTrip.js"
 import type * as AnthropicModel from "./AnthropicModel.js"
@@ -23,7 +24,7 @@ export interface Options {
    * Without this function only `model` is served, and the thinking level has no effect.
    */
   readonly configure?: ((request: ModelRequest) => Context.Context<never>) | undefined
-  /** Texts that no error may repeat. What looks like a key is never repeated. */
+  /** Texts that nothing may repeat, from errors to the history. What looks like a key is in no error anyway. */
   readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
 }
 
@@ -41,9 +42,9 @@ export interface Options {
  * In the figures, `input` holds what was read from or written to a cache too, and `output` the reasoning.
  */
 export const layer = (options: Options): Layer.Layer<Model, never, LanguageModel.LanguageModel> =>
-  Layer.effect(
+  Layer.scoped(
     Model,
-    Effect.map(LanguageModel.LanguageModel, (languageModel) => {
+    Effect.flatMap(LanguageModel.LanguageModel, (languageModel) => {
       const roundTrip = over(languageModel)
       const { configure } = options
       return serve(options, options.secrets ?? [], (request, emit, asked) => {
@@ -88,18 +89,19 @@ const provider = <O extends { readonly model: string; readonly apiKey?: Redacted
     Model,
     Effect.promise(load).pipe(
       Effect.flatMap((module) => module.make(options)),
-      Effect.map((roundTrip) => serve(options, options.apiKey === undefined ? [] : [options.apiKey], roundTrip))
+      Effect.flatMap((roundTrip) => serve(options, options.apiKey === undefined ? [] : [options.apiKey], roundTrip))
     )
   )
 
+/** The service, for as long as a scope, in which the secrets are told nowhere. */
 const serve = (
   options: { readonly model: string },
   secrets: ReadonlyArray<Redacted.Redacted>,
   roundTrip: RoundTrip
-): Context.Tag.Service<Model> => {
+): Effect.Effect<Context.Tag.Service<Model>, never, Scope.Scope> => {
   const whole = onceMoreWithout(roundTrip)
-  return {
+  return Effect.as(Effect.forEach(secrets, Secrets.keep, { discard: true }), {
     defaultModel: options.model,
     stream: (request, emit) => Effect.suspend(() => whole(request, emit, { model: request.model, secrets }))
-  }
+  })
 }

@@ -149,4 +149,17 @@ describe("a session", () => {
       ])
     })
   )
+
+  it.scopedLive("records no key that the model repeats", () =>
+    Effect.gen(function* () {
+      const key = Redacted.value(apiKey)
+      const server = yield* mock([{ match: {}, response: { content: `Your key is ${key}, is it not?` } }])
+      const model = AiModel.layerCompatible({ model: "deepseek-r1", apiKey, apiUrl: `${server.url}/v1` })
+      yield* Effect.gen(function* () {
+        const session = yield* (yield* Sessions.Sessions).open({ id: "s", agent })
+        assert.strictEqual((yield* session.prompt("Hello")).text, "Your key is <redacted>, is it not?")
+        assert.notInclude(JSON.stringify(yield* session.history), key)
+      }).pipe(Effect.provide(Layer.provide(Engine.layerMemory, model)))
+    })
+  )
 })
