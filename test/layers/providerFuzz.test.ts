@@ -99,7 +99,7 @@ describe("a damaged reply", () => {
   for (const [name, { events, layer }] of Object.entries(providers)) {
     it.scopedLive(`of ${name} is a reply or a typed error`, () =>
       Effect.gen(function* () {
-        const replies = fc.sample(damaged(events), { numRuns: 100, seed: 7 })
+        const replies = fc.sample(damaged(events), { numRuns: 60, seed: 7 })
         let next: ReadonlyArray<unknown> = events
         const server = yield* serve((response) =>
           answer(response, next.map((event) => `data: ${JSON.stringify(event)}\n\n`).join(""))
@@ -123,8 +123,8 @@ describe("a damaged reply", () => {
             )
           }
         }
-        assert.isAbove(ends.get("reply") ?? 0, 20)
-        assert.isAbove(ends.get("ModelUnavailable") ?? 0, 10)
+        assert.isAbove(ends.get("reply") ?? 0, 10)
+        assert.isAbove(ends.get("ModelUnavailable") ?? 0, 5)
       })
     )
   }
