@@ -216,6 +216,12 @@ describe("AiModel.layerAnthropic", () => {
       assert.deepStrictEqual(yield* of("claude-opus-4-6", "high"), [28_672, "adaptive", "high"])
       assert.deepStrictEqual(yield* of("anthropic/claude-opus-5", "low", 5000), [5000, "adaptive", "low"])
       assert.deepStrictEqual(yield* of("claude-opus-4-6", "off"), [8192, undefined, undefined])
+      assert.deepStrictEqual(yield* of("claude-sonnet-5", "off"), [8192, "disabled", undefined])
+      assert.deepStrictEqual(yield* of("claude-opus-5-20270101", "off"), [8192, "disabled", undefined])
+      assert.deepStrictEqual(yield* of("claude-opus-5-5", "off"), [10_240, undefined, "low"])
+      assert.deepStrictEqual(yield* of("claude-fable-5", "off"), [10_240, undefined, "low"])
+      assert.deepStrictEqual(yield* of("claude-opus-5", undefined), [28_672, undefined, undefined])
+      assert.deepStrictEqual(yield* of("claude-opus-4-8", undefined), [8192, undefined, undefined])
       assert.deepStrictEqual(yield* of("claude-sonnet-4-5", "high", 5000), [5000, 3976, undefined])
       assert.deepStrictEqual(yield* of("claude-sonnet-4-5", "high", 2000), [2000, undefined, undefined])
       assert.deepStrictEqual(yield* of("claude-sonnet-4-5", undefined, 100_000), [8192, undefined, undefined])
@@ -242,6 +248,35 @@ describe("AiModel.layerAnthropic", () => {
       assert.isUndefined(yield* of({ openai: { itemId: "rs_1", encryptedContent: "sealed" } }))
       assert.strictEqual(yield* of({ anthropic: { type: "thinking", signature: "signed" } }), 2048)
     })
+  )
+
+  it.live("keeps a thought whose text is not told, and asks for the text", () =>
+    Effect.gen(function* () {
+      const server = yield* serve((response) =>
+        answer(
+          response,
+          written([anthropic.start, ...anthropic.thinking(0, "", "signed"), ...anthropic.stop("end_turn", 2)])
+        )
+      )
+      const metadata = { anthropic: { type: "thinking", signature: "signed" } }
+      const messages: ReadonlyArray<Message> = [
+        { role: "user", content: [{ type: "text", text: "Hello" }] },
+        {
+          role: "assistant",
+          content: [
+            { type: "reasoning", text: "", metadata },
+            { type: "text", text: "Hi" }
+          ]
+        },
+        { role: "user", content: [{ type: "text", text: "And?" }] }
+      ]
+      const asked = { ...request, model: "claude-opus-4-8", thinking: "low", messages } as const
+      const { events } = yield* complete(asked).pipe(Effect.provide(layer(server.url)))
+      assert.deepStrictEqual(events.at(-1), { _tag: "ReasoningEnd", metadata })
+      const body = server.seen[0]?.body
+      assert.deepStrictEqual(body.thinking, { type: "adaptive", display: "summarized" })
+      assert.deepStrictEqual(body.messages[1].content[0], { type: "thinking", thinking: "", signature: "signed" })
+    }).pipe(Effect.scoped)
   )
 
   it.live("marks the instructions, or else the tools, and the last two messages that are not the model's", () =>

@@ -4,7 +4,12 @@
 import type { ModelRequest, Thinking } from "../../services/Model.js"
 import { record, text } from "../ai/json.js"
 
-/** Fields of the request's body. `output_config` and adaptive thinking are not among the types of the package. */
+/**
+ * Fields of the request's body. Neither adaptive thinking nor `output_config` are among the types of the package.
+ *
+ * From 4.6 on a model decides by itself how much it thinks, and takes an effort in place of a budget; from 5 on it does
+ * so without being asked. `display`: from 4.7 on a thought comes without its text unless one asks for it.
+ */
 export const settings = (
   model: string,
   request: ModelRequest,
@@ -12,23 +17,28 @@ export const settings = (
 ): object => {
   const reply = options.maxTokens ?? 8192
   const most = Math.max(1, Math.floor(request.maxOutput ?? Number.POSITIVE_INFINITY))
+  const room = (thoughts: number) => ({ max_tokens: Math.min(reply + thoughts, most) })
   const { thinking } = request
-  const none = { max_tokens: Math.min(reply, most) }
-  if (thinking === undefined || thinking === "off") return none
-  if (isAdaptive(model)) {
+  const version = versionOf(model)
+  if (thinking === undefined) return room(version >= 5 ? budgets.high : 0)
+  if (thinking === "off") {
+    if (version < 5) return room(0)
+    return /^claude-(opus|sonnet)-5(?!-\d{1,2}(?!\d))/.test(model)
+      ? { ...room(0), thinking: { type: "disabled" } }
+      : // The others refuse to be told not to think.
+        { ...room(budgets.low), output_config: { effort: "low" } }
+  }
+  if (version >= 4.06) {
     return {
-      max_tokens: Math.min(reply + budgets[thinking], most),
-      thinking: { type: "adaptive" },
+      ...room(budgets[thinking]),
+      thinking: { type: "adaptive", display: "summarized" },
       output_config: { effort: thinking }
     }
   }
   const budget = Math.min(budgets[thinking], most - leastReply)
   return budget < leastBudget || continuesWithoutThinking(request)
-    ? none
-    : {
-        max_tokens: Math.min(reply + budget, most),
-        thinking: { type: "enabled", budget_tokens: budget }
-      }
+    ? room(0)
+    : { ...room(budget), thinking: { type: "enabled", budget_tokens: budget } }
 }
 
 /** Tokens of thinking. Where the model decides how much it thinks, what a reply may have for it. */
@@ -40,10 +50,10 @@ const leastBudget = 1024
 /** What a reply keeps for itself where both have to fit into a limit. */
 const leastReply = 1024
 
-/** From 4.6 on a model decides by itself how much it thinks, and takes an effort in place of a budget. */
-const isAdaptive = (model: string): boolean => {
+/** The version in a model's name, its second number as hundredths; 0 where the name is of another kind. */
+const versionOf = (model: string): number => {
   const [, major, minor] = /^claude-[a-z]+-(\d{1,2})(?:-(\d{1,2}))?(?!\d)/.exec(model) ?? []
-  return major !== undefined && Number(major) + Number(minor ?? 0) / 100 >= 4.06
+  return major === undefined ? 0 : Number(major) + Number(minor ?? 0) / 100
 }
 
 /**
