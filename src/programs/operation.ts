@@ -116,6 +116,12 @@ export class Operation {
     else this.engine.alarms.set(this.clock, this.alarm, time)
   }
 
+  /** Lets go of what it ran in. Its journal is kept with the handle, and would keep that too. */
+  release(): void {
+    this.journal.beforeEnd = undefined
+    this.runtime = Runtime.defaultRuntime
+  }
+
   /** Interrupts the fiber of the model that is asked, and calls `late` where it does not end within the grace. */
   endAsking(late: () => void): void {
     const { fiber, grace } = this.asking!
@@ -351,9 +357,13 @@ const record = <A, E>(
   result: Exit.Exit<A, E>
 ): Effect.Effect<A, E | StoreError> =>
   Effect.matchCauseEffect(running.append(drafts), {
-    onSuccess: () => result,
+    onSuccess: () => {
+      running.release()
+      return result
+    },
     onFailure: (cause) => {
       tellUnstored(running, drafts)
+      running.release()
       return Effect.failCause(cause)
     }
   })
