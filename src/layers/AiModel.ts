@@ -13,6 +13,7 @@ import * as Stream from "effect/Stream"
 import { ModelNotConfigured } from "../services/Errors.js"
 import { Model, type ModelRequest } from "../services/Model.js"
 import { type Asked, rejected } from "./ai/errors.js"
+import { load } from "./ai/load.js"
 import { promptOf, toolsOf, Unreadable } from "./ai/prompt.js"
 import { Round } from "./ai/round.js"
 import type * as AnthropicModel from "./AnthropicModel.js"
@@ -68,12 +69,12 @@ export const layer = (options: Options): Layer.Layer<Model, never, LanguageModel
 
 /**
  * Anthropic's Messages API. A request may name any of its models, with or without `anthropic/` before the name.
- * `@effect/ai-anthropic` is loaded when the layer is built.
+ * `@effect/ai-anthropic` is loaded when the layer is built, which fails where it is not installed.
  */
-export const layerAnthropic = (options: AnthropicModel.Options): Layer.Layer<Model> =>
+export const layerAnthropic = (options: AnthropicModel.Options): Layer.Layer<Model, ModelNotConfigured> =>
   Layer.unwrapEffect(
     Effect.map(
-      Effect.promise(() => import("./AnthropicModel.js")),
+      load(options.model, () => import("./AnthropicModel.js"), "@effect/ai", "@effect/ai-anthropic"),
       (provider) =>
         Layer.provide(
           layer({ model: options.model, configure: provider.configure(options), secrets: [options.apiKey] }),
@@ -84,12 +85,13 @@ export const layerAnthropic = (options: AnthropicModel.Options): Layer.Layer<Mod
 
 /**
  * OpenAI's Responses API, or a server that speaks it. A request may name any of its models, with or without `openai/`
- * before the name. Nothing is stored at the provider. `@effect/ai-openai` is loaded when the layer is built.
+ * before the name. Nothing is stored at the provider. `@effect/ai-openai` is loaded when the layer is
+ * built, which fails where it is not installed.
  */
-export const layerOpenAi = (options: OpenAiModel.Options): Layer.Layer<Model> =>
+export const layerOpenAi = (options: OpenAiModel.Options): Layer.Layer<Model, ModelNotConfigured> =>
   Layer.unwrapEffect(
     Effect.map(
-      Effect.promise(() => import("./OpenAiModel.js")),
+      load(options.model, () => import("./OpenAiModel.js"), "@effect/ai", "@effect/ai-openai"),
       (provider) =>
         Layer.provide(
           layer({ model: options.model, configure: provider.configure(options), secrets: [options.apiKey] }),

@@ -212,10 +212,24 @@ const isEntry = (served: Served): served is Entry<unknown> => !Layer.isLayer(ser
 const notBuilt = (model: string, error: unknown): Errors.ModelError => {
   if (isModelError(error)) return under(model, error)
   if (ConfigError.isConfigError(error)) {
-    return new Errors.ModelNotConfigured({ model, reason: ending(error.message), cause: error })
+    return new Errors.ModelNotConfigured({ model, reason: settingOf(error), cause: error })
   }
   const reason = error instanceof Error ? error.message : String(error)
   return new Errors.ModelUnavailable({ model, reason: `its layer was not built, ${ending(reason)}`, cause: error })
+}
+
+/** What is wrong with a setting. Of a secret one only the name is told, as its error hides the rest. */
+const settingOf = (error: ConfigError.ConfigError): string => {
+  switch (error._op) {
+    case "And":
+      return `${settingOf(error.left)}, and ${settingOf(error.right)}`
+    case "Or":
+      return `${settingOf(error.left)}, or ${settingOf(error.right)}`
+    case "MissingData":
+      return `${error.path.join(".")} is not set`
+    default:
+      return `${error.path.join(".")} is not usable (${error.message})`
+  }
 }
 
 /** The error's message brings a full stop itself. */

@@ -277,15 +277,27 @@ describe("a layer of a registry", () => {
 
   it.effect("that lacks a setting fails for good, under the name that was asked for", () =>
     Effect.gen(function* () {
-      const layer = Layer.unwrapEffect(Effect.map(Config.string("SOME_KEY"), (key) => observed([], key)))
-      const { ask } = yield* held(Model.layerRegistry({ providers: { a: layer }, models: { fast: "a/1" } }))
+      const from = (config: Config.Config<unknown>) => Layer.unwrapEffect(Effect.map(config, () => observed([], "A")))
+      const port = Config.nested(Config.integer("PORT"), "SOME")
+      const either = Config.orElse(Config.all([Config.string("X"), Config.string("Y")]), () => Config.string("Z"))
+      const { ask } = yield* held(
+        Model.layerRegistry({
+          providers: { a: from(Config.redacted("SOME_KEY")), b: from(port), c: from(either) },
+          models: { fast: "a/1" }
+        })
+      )
       const error = yield* Effect.flip(ask("fast"))
       assert.instanceOf(error, Errors.ModelNotConfigured)
+      assert.strictEqual(error.message, 'The model "fast" cannot be used: SOME_KEY is not set.')
       assert.strictEqual(
-        error.message,
-        'The model "fast" cannot be used: Expected SOME_KEY to exist in the provided map.'
+        (yield* Effect.flip(ask("b/1"))).message,
+        'The model "b/1" cannot be used: SOME.PORT is not usable (Expected an integer value but received "x").'
       )
-    }).pipe(Effect.withConfigProvider(ConfigProvider.fromMap(new Map())))
+      assert.strictEqual(
+        (yield* Effect.flip(ask("c/1"))).message,
+        'The model "c/1" cannot be used: X is not set, and Y is not set, or Z is not set.'
+      )
+    }).pipe(Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["SOME.PORT", "x"]]))))
   )
 
   it.effect("is built where the registry stands, not where it is first asked for", () =>
