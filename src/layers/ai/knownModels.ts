@@ -11,7 +11,7 @@ type Families = ReadonlyArray<readonly [name: RegExp, limits: ModelInfo]>
  * stood in 2025. Without beta headers, so 200,000 where a million is to be asked for.
  */
 const anthropicFamilies: Families = [
-  [/^claude-(opus|sonnet|haiku)-5(-5)?(-\d{8})?$/, { contextWindow: 1_000_000, maxOutput: 128_000 }],
+  [/^claude-(opus-5|sonnet-5|(opus|sonnet|haiku)-5-5)(-\d{8})?$/, { contextWindow: 1_000_000, maxOutput: 128_000 }],
   [/^claude-(opus|sonnet|haiku)-4-5(-\d{8})?$/, { contextWindow: 200_000, maxOutput: 64_000 }],
   [/^claude-sonnet-4(-0|-\d{8})?$/, { contextWindow: 200_000, maxOutput: 64_000 }],
   [/^claude-opus-4(-[01])?(-\d{8})?$/, { contextWindow: 200_000, maxOutput: 32_000 }]
@@ -23,7 +23,7 @@ const anthropicFamilies: Families = [
  */
 const openaiFamilies: Families = [
   [/^gpt-5\.[45](-\d{4}-\d\d-\d\d)?$/, { contextWindow: 1_050_000, maxOutput: 128_000 }],
-  [/^gpt-5(\.1)?(-mini|-nano|-codex)?(-\d{4}-\d\d-\d\d)?$/, { contextWindow: 400_000, maxOutput: 128_000 }],
+  [/^gpt-5(-mini|-nano|(\.1)?(-codex)?)(-\d{4}-\d\d-\d\d)?$/, { contextWindow: 400_000, maxOutput: 128_000 }],
   [/^gpt-4\.1(-mini|-nano)?(-\d{4}-\d\d-\d\d)?$/, { contextWindow: 1_047_576, maxOutput: 32_768 }],
   [/^gpt-4o(-mini)?$/, { contextWindow: 128_000, maxOutput: 16_384 }],
   [/^(o3|o3-mini|o4-mini)(-\d{4}-\d\d-\d\d)?$/, { contextWindow: 200_000, maxOutput: 100_000 }]
