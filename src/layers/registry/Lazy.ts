@@ -65,11 +65,10 @@ export class Lazy<I, S, E, R> {
     const build = Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Scope.fork(this.place.scope, ExecutionStrategy.sequential), (scope) =>
         Effect.flatMap(Effect.exit(restore(Layer.buildWithScope(this.layer, scope))), (exit): Effect.Effect<S, E> => {
-          const current = this.attempt === attempt
-          if (current) this.attempt = undefined
+          if (this.attempt === attempt) this.attempt = undefined
           if (Exit.isFailure(exit)) return Effect.zipRight(Scope.close(scope, exit), Effect.failCause(exit.cause))
-          // All who asked have gone in the very moment in which it was done.
-          if (!current) return Effect.zipRight(Scope.close(scope, exit), Effect.interrupt)
+          // An attempt that was given up in the very moment in which it was done, and one after it: the first stays.
+          if (this.built !== undefined) return Effect.as(Scope.close(scope, exit), this.built)
           const built = Context.get(exit.value, this.tag)
           this.built = built
           return Effect.succeed(built)
