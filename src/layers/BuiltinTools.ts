@@ -30,6 +30,7 @@ export const layer: Layer.Layer<SandboxTools, never, Sandbox> = Layer.effect(
       name: tool.name,
       description: tool.description,
       deadline: tool.deadline,
+      polling: tool.polling,
       get inputSchema() {
         return tool.inputSchema
       },

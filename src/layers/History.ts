@@ -55,10 +55,13 @@ const make = (
     const { epoch, id, incarnation } = journal.row
     const expectedSeq = journal.nextSeq
     const entries: Array<Entry> = []
+    let { head } = journal
     for (const { drafts, operationId } of writes) {
       for (const draft of drafts) {
         const seq = expectedSeq + entries.length
-        entries.push(place(draft, seq, seq === 1 ? null : seq - 1, at, operationId))
+        // The head moves by an entry whose parent is the place that it moves to.
+        entries.push(place(draft, seq, draft._tag === "HeadMoved" ? draft.parentId : head, at, operationId))
+        head = seq
       }
     }
     const children = writes.length === 1 ? writes[0]!.children : writes.flatMap((it) => it.children)
@@ -76,6 +79,7 @@ const make = (
           const heard = events.heard(id)
           for (const entry of entries) {
             learn(journal, entry)
+            if (entry._tag === "OperationSettled") journal.beforeEnd?.(entry)
             if (heard) events.publish(ofEntry(id, entry))
           }
         } finally {
@@ -144,4 +148,11 @@ const make = (
 const learn = (journal: Journal, entry: Entry): void => {
   journal.conversation.add(entry)
   journal.nextSeq = entry.id + 1
+  journal.head = entry.id
+  if (entry._tag === "OperationStarted") {
+    journal.lastStart = { operationId: entry.operationId, before: entry.parentId }
+    journal.lastCut = undefined
+  } else if (entry._tag === "OperationSettled" && typeof entry.by === "object") {
+    journal.lastCut = { operationId: entry.operationId, by: entry.by.operationId }
+  }
 }

@@ -30,16 +30,24 @@ import { originOf, validMark } from "./lock/origin.js"
 import { DelegationState, LeaseState, Waiter } from "./lock/state.js"
 import { busy, makeTable } from "./lock/Table.js"
 
-/** The lock of this process. Provide it once: sessions exclude each other only within one lock. */
-export const layer: Layer.Layer<SessionLock> = Layer.effect(
+/**
+ * The lock of this process. Provide it once: sessions exclude each other only within one lock. When the layer ends,
+ * the operations that hold sessions are interrupted and awaited; who stands in line or asks afterwards is interrupted.
+ */
+export const layer: Layer.Layer<SessionLock> = Layer.scoped(
   SessionLock,
-  Effect.map(Limits, (limits) => makeLock(sane(limits)))
+  Effect.flatMap(Limits, (limits) => {
+    const lock = makeLock(sane(limits))
+    return Effect.as(Effect.addFinalizer(lock.shutdown), lock)
+  })
 )
 
-/** What `makeLock` gives besides the service: its insides, for assertions. */
+/** What `makeLock` gives besides the service: its insides, for assertions, and its end. */
 export interface LockInsides {
   /** How many sessions the table knows: those that are held. */
   readonly size: () => number
+  /** Interrupts and awaits every operation, and admits none any more. */
+  readonly shutdown: () => Effect.Effect<void>
 }
 
 type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
@@ -49,7 +57,10 @@ export const makeLock = (limits: {
   readonly taskWidth: number
   readonly taskDepth: number
 }): Context.Tag.Service<SessionLock> & LockInsides => {
-  const { decide, dismiss, holderOf, settle, shut, shutDelegation, size } = makeTable(limits)
+  const { decide, dismiss, holderOf, settle, shut, shutDelegation, shutDown, size } = makeTable(limits)
+
+  /** Set when the layer ends. */
+  let down = false
 
   /**
    * Asks until admitted or refused, then takes the permit and goes on with `use`. Runs where it cannot be interrupted
@@ -63,6 +74,7 @@ export const makeLock = (limits: {
     use: (lease: LeaseState, fiber: AnyFiber) => Effect.Effect<A, E, R>
   ): Effect.Effect<A, E | LockError, R> =>
     Effect.withFiberRuntime<A, E | LockError, R>((fiber) => {
+      if (down) return Effect.interrupt
       const mark = request.under === undefined ? validMark(fiber) : undefined
       const from = mark ?? originOf(request, fiber)
       const parent = from?.lease as LeaseState | undefined
@@ -209,8 +221,15 @@ export const makeLock = (limits: {
       })
     )
 
+  const shutdown = (): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      down = true
+      return Effect.uninterruptible(drain(shutDown()))
+    })
+
   return {
     size,
+    shutdown,
 
     acquire: (request) =>
       Effect.uninterruptibleMask((restore) =>

@@ -11,9 +11,11 @@ import { prompt } from "../programs/prompt.js"
 import * as programs from "../programs/sessions.js"
 import { shell } from "../programs/shell.js"
 import { task } from "../programs/task.js"
+import type { AnySchema } from "../services/AnySchema.js"
 import type { Entry } from "../services/Entry.js"
 import type { SessionNotFound, SessionStoreError } from "../services/Errors.js"
 import type { Event } from "../services/Event.js"
+import type { PromptOnBusy } from "../services/Operation.js"
 import {
   type PromptInput,
   type PromptOptions,
@@ -68,11 +70,18 @@ class Handle implements Session {
     this.cwd = ref.cwd
   }
 
-  prompt<const Tools extends ReadonlyArray<Tool.Any> = []>(input: PromptInput, options?: PromptOptions<Tools>) {
+  prompt<
+    const Tools extends ReadonlyArray<Tool.Any> = [],
+    Result extends AnySchema | undefined = undefined,
+    const Busy extends PromptOnBusy = "reject"
+  >(input: PromptInput, options?: PromptOptions<Tools, Result, Busy>) {
     return met(prompt(this.ref, input, options))
   }
 
-  task<const Tools extends ReadonlyArray<Tool.Any> = []>(input: PromptInput, options?: TaskOptions<Tools>) {
+  task<const Tools extends ReadonlyArray<Tool.Any> = [], Result extends AnySchema | undefined = undefined>(
+    input: PromptInput,
+    options?: TaskOptions<Tools, Result>
+  ) {
     return met(task(this.ref, input, options))
   }
 

@@ -16,7 +16,24 @@ const mediaTypes = /^image\/[a-z0-9.+-]+$/
 const base64 = /^[A-Za-z0-9+/]+={0,2}$/
 
 /** The parts of an input, with their text cleaned, or what is wrong with it. */
-export const userParts = (input: PromptInput): ReadonlyArray<UserPart> | InvalidInput => {
+export const userParts = (
+  input: PromptInput,
+  images: ReadonlyArray<Omit<Image, "type">> = []
+): ReadonlyArray<UserPart> | InvalidInput => {
+  const text = textAndParts(input)
+  if (text instanceof InvalidInput || images.length === 0) return text
+  const parts: Array<UserPart> = [...text]
+  for (const [i, image] of images.entries()) {
+    const part = imagePart({ type: "image", ...image }, `images[${i}]`)
+    if (part instanceof InvalidInput) return part
+    parts.push(part)
+  }
+  return parts
+}
+
+type Image = Extract<UserPart, { readonly type: "image" }>
+
+const textAndParts = (input: PromptInput): ReadonlyArray<UserPart> | InvalidInput => {
   if (typeof input === "string") return textPart(input, "input", (part) => [part])
   if (!Array.isArray(input) || input.length === 0) return wrong("input", "it is empty")
   const parts: Array<UserPart> = []
@@ -43,7 +60,7 @@ const textPart = <A>(text: unknown, path: string, use: (part: UserPart) => A): A
   return use({ type: "text", text: cleanText(text) })
 }
 
-const imagePart = (part: Extract<UserPart, { type: "image" }>, path: string): UserPart | InvalidInput => {
+const imagePart = (part: Image, path: string): UserPart | InvalidInput => {
   if (typeof part.mediaType !== "string" || !mediaTypes.test(part.mediaType)) {
     return wrong(`${path}.mediaType`, "it is not the media type of an image")
   }

@@ -8,19 +8,30 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import type * as Runtime from "effect/Runtime"
+import { Alarm } from "../services/Alarms.js"
 import { explain } from "../services/Conversation.js"
 import * as Draft from "../services/Draft.js"
+import type { Entry } from "../services/Entry.js"
 import type { LockError, SessionNotFound, StoreError } from "../services/Errors.js"
-import { type Failure, ofEntry } from "../services/Event.js"
+import {
+  type Failure,
+  interrupted,
+  type ModelRetry,
+  type Notice,
+  ofEntry,
+  type TurnCompleted,
+  type TurnFailed,
+  type TurnStarted
+} from "../services/Event.js"
 import type { Journal } from "../services/History.js"
 import type { OnBusy, OperationKind } from "../services/Operation.js"
 import { cleanText } from "../services/Json.js"
 import type { SessionRef } from "../services/Session.js"
 import type { Lease } from "../services/SessionLock.js"
 import { describe } from "../services/Tool.js"
+import * as Usage from "../services/Usage.js"
 import { type Engine, engineOf, type Needs } from "./engine.js"
-import { Timer } from "./Timer.js"
+import { operationSpan } from "./spans.js"
 
 /** An operation that holds its session. */
 export class Operation {
@@ -31,14 +42,18 @@ export class Operation {
   /** The id under which entries are written: that of the operation, or of the one that a task re-entered. */
   readonly id: string
   readonly clock: Clock.Clock
-  /** Text of a reply that is still streaming. */
-  partial = ""
-  /** Who gathers that reply; nobody between two of them. */
-  reply: object | undefined
+  /** The place of its first entry. */
+  from = 0
+  /** The reply that is streaming; none between two of them. */
+  reply: { readonly said: string } | undefined
+  /** What a reply that was cut had used, where its provider told. */
+  cutUsage: Usage.Usage | undefined
+  /** The turn that was begun last, and whether it has not ended. */
+  private turn = 0
+  private inTurn = false
   /** What was left behind and is being ended: it ends before the operation does. */
   readonly leaving = new Set<Fiber.RuntimeFiber<void>>()
-  private timer: Timer | undefined
-  private onTime: (() => void) | undefined
+  private alarm: Alarm | undefined
 
   constructor(
     engine: Engine,
@@ -60,23 +75,55 @@ export class Operation {
     return this.engine.history.append(this.journal, this.id, drafts)
   }
 
-  /** Calls `then` at a time, in milliseconds since the epoch, in place of what was asked for before. */
-  watch(runtime: Runtime.Runtime<never>, time: number, then: () => void): void {
-    this.onTime = then
-    if (time === Number.POSITIVE_INFINITY) return
-    this.timer ??= new Timer(
-      runtime,
-      () => this.clock.unsafeCurrentTimeMillis(),
-      () => this.onTime?.()
-    )
-    this.timer.at(time)
+  /** Begins a turn. */
+  startTurn(model: string): void {
+    this.turn++
+    this.inTurn = true
+    this.tell({ _tag: "TurnStarted", turn: this.turn, model })
   }
 
-  /** Ends the timer, if there is one. */
-  stop(): void {
-    this.timer?.stop()
+  /** Ends the turn, if it has not ended: with the operation's failure where there was one. */
+  endTurn(error?: Failure): void {
+    if (!this.inTurn) return
+    this.inTurn = false
+    const { turn } = this
+    this.tell(error === undefined ? { _tag: "TurnCompleted", turn } : { _tag: "TurnFailed", turn, error })
+  }
+
+  /** Tells that the model failed and what is done about it. */
+  retry(attempt: number, model: string, error: Failure, delay: number, next: string): void {
+    this.tell({ _tag: "ModelRetry", turn: this.turn, attempt, model, error, delay, next })
+  }
+
+  notice(message: string): void {
+    this.tell({ _tag: "Notice", message })
+  }
+
+  private tell(event: Untold): void {
+    const { clock, engine, id, ref } = this
+    if (!engine.events.heard(ref.id)) return
+    engine.events.publish({ ...event, session: ref.id, at: clock.unsafeCurrentTimeMillis(), operationId: id })
+  }
+
+  /** Calls `then` at a time, in milliseconds since the epoch, in place of what was asked for before. */
+  watch(time: number, then: () => void): void {
+    if (this.alarm === undefined) this.alarm = new Alarm(then)
+    else this.alarm.fire = then
+    if (time === Number.POSITIVE_INFINITY) this.unwatch()
+    else this.engine.alarms.set(this.clock, this.alarm, time)
+  }
+
+  /** Nothing is called any more. */
+  unwatch(): void {
+    if (this.alarm !== undefined && this.alarm.due !== Number.POSITIVE_INFINITY) {
+      this.engine.alarms.unset(this.clock, this.alarm)
+    }
   }
 }
+
+type Live = TurnStarted | TurnCompleted | TurnFailed | ModelRetry | Notice
+type WithoutBase<E> = E extends unknown ? Omit<E, "session" | "at" | "operationId"> : never
+type Untold = WithoutBase<Live>
 
 /** How a body ends well: its value, and entries to be stored with the end in one write. */
 export interface Done<A> {
@@ -85,12 +132,16 @@ export interface Done<A> {
   readonly drafts: ReadonlyArray<Draft.Draft>
 }
 
-export interface OperationSpec {
+export interface OperationSpec<B = never> {
   readonly kind: OperationKind
   readonly onBusy?: OnBusy | undefined
   /** The lease that a task's child runs under. */
   readonly under?: Lease | undefined
-  /** Stored with the start in one write. */
+  /** Asked when the session is held and nothing is written yet: what to do instead, if anything. */
+  readonly instead?: (() => Effect.Effect<B> | undefined) | undefined
+  /** Stored before the start in one write with it. */
+  readonly before?: ((journal: Journal, operationId: string) => ReadonlyArray<Draft.Draft>) | undefined
+  /** Stored after the start in one write with it. */
   readonly first?: ReadonlyArray<Draft.Draft> | undefined
 }
 
@@ -98,21 +149,28 @@ export interface OperationSpec {
  * Runs an operation. A `task` that is admitted under a running operation of its own session is part of that one: it
  * writes no start and no end of its own.
  */
-export const operation = <A, E, R>(
+export const operation = <A, E, R, B = never>(
   ref: SessionRef<R>,
-  spec: OperationSpec,
+  spec: OperationSpec<B>,
   body: (operation: Operation) => Effect.Effect<Done<A>, E, R>
-): Effect.Effect<A, E | LockError | SessionNotFound | StoreError, R | Needs> =>
-  Effect.withFiberRuntime<A, E | LockError | SessionNotFound | StoreError, R | Needs>((caller) => {
+): Effect.Effect<A | B, E | LockError | SessionNotFound | StoreError, R | Needs> =>
+  Effect.withFiberRuntime<A | B, E | LockError | SessionNotFound | StoreError, R | Needs>((caller) => {
     const engine = engineOf(caller, ref.context)
     const clock = Context.unsafeGet(caller.currentDefaultServices, Clock.Clock)
     const operationId = engine.ids.unsafeNext()
     return engine.lock.hold(
       { session: ref.id, kind: spec.kind, operationId, onBusy: spec.onBusy, under: spec.under, baseDepth: ref.depth },
-      (lease) => {
+      (lease): Effect.Effect<A | B, E | SessionNotFound | StoreError, R> => {
+        const instead = spec.instead?.()
+        if (instead !== undefined) return instead
         const outer = nested(lease) ? engine.history.current(ref.id) : undefined
         return outer === undefined
-          ? framed(engine, clock, ref, spec, lease, body)
+          ? operationSpan(
+              caller,
+              { kind: spec.kind, session: ref.id, agent: ref.agent.name, id: operationId },
+              () => ref.journal!.usage(),
+              framed(engine, clock, ref, spec, lease, body)
+            )
           : within(new Operation(engine, clock, ref, lease, outer, outer.operationId), body)
       },
       {
@@ -133,7 +191,7 @@ const framed = <A, E, R>(
   engine: Engine,
   clock: Clock.Clock,
   ref: SessionRef<R>,
-  spec: OperationSpec,
+  spec: Pick<OperationSpec, "kind" | "before" | "first">,
   lease: Lease,
   body: (operation: Operation) => Effect.Effect<Done<A>, E, R>
 ): Effect.Effect<A, E | SessionNotFound | StoreError, R> =>
@@ -142,14 +200,21 @@ const framed = <A, E, R>(
       ref.journal = journal
       journal.start(lease.operationId)
       const running = new Operation(engine, clock, ref, lease, journal, lease.operationId)
+      running.from = journal.nextSeq
+      if (spec.kind === "prompt") engine.inbox.open(ref.incarnation, running.id)
+      journal.beforeEnd = (end) => running.endTurn(turnError(end))
       engine.history.enter(journal)
+      let said = ""
       const end = () => {
-        running.stop()
+        running.unwatch()
+        if (spec.kind === "prompt") engine.inbox.close(ref.incarnation)
+        said = running.reply?.said ?? ""
         running.reply = undefined
         engine.history.end(ref.id)
       }
-      const start = Draft.operationStarted(spec.kind)
-      return Effect.matchCauseEffect(running.append(spec.first === undefined ? [start] : [start, ...spec.first]), {
+      const { before, first = [] } = spec
+      const drafts = [...(before?.(journal, running.id) ?? []), Draft.operationStarted(spec.kind), ...first]
+      return Effect.matchCauseEffect(running.append(drafts), {
         onFailure: (cause) => {
           end()
           return Effect.failCause(cause)
@@ -159,7 +224,7 @@ const framed = <A, E, R>(
             onFailure: (cause) =>
               left(running, () => {
                 end()
-                return settleFailed(running, spec.kind, cause)
+                return settleFailed(running, spec.kind, cause, said)
               }),
             onSuccess: (done) =>
               left(running, () => {
@@ -200,13 +265,15 @@ const settleDone = <A>(
 const settleFailed = <E>(
   running: Operation,
   kind: OperationKind,
-  cause: Cause.Cause<E>
+  cause: Cause.Cause<E>,
+  said: string
 ): Effect.Effect<never, E | StoreError> => {
+  const reply = Cause.isInterrupted(cause) ? cutReply(running, said) : []
   const usage = running.journal.usage()
   const by = running.lease.interruptedBy ?? "caller"
   const cut = Cause.isInterrupted(cause)
   const end = cut ? Draft.interrupted(kind, usage, by) : Draft.failed(kind, usage, failureOf(cause))
-  const drafts = [...openCalls(running, cut), ...(cut ? cutReply(running) : []), end]
+  const drafts = [...openCalls(running, cut), ...reply, end]
   return record(running, drafts, Exit.failCause(cause))
 }
 
@@ -217,18 +284,22 @@ const openCalls = ({ journal }: Operation, cut: boolean): ReadonlyArray<Draft.Dr
     return Draft.toolSettled(id, name, outcome, explain(outcome), undefined)
   })
 
-/** What had arrived of a reply that was cut is kept, marked. */
-const cutReply = (running: Operation): ReadonlyArray<Draft.Draft> =>
-  running.partial.trim() === ""
-    ? []
-    : [
-        Draft.assistant(
-          [{ type: "text", text: cleanText(running.partial) }],
-          running.journal.call?.model ?? "",
-          "interrupted",
-          undefined
-        )
-      ]
+/** What had arrived of a reply that was cut is kept, marked; what it used counts either way. */
+const cutReply = ({ cutUsage = Usage.zero, journal }: Operation, said: string): ReadonlyArray<Draft.Draft> => {
+  if (said.trim() === "") {
+    journal.retries = Usage.add(journal.retries, cutUsage)
+    return []
+  }
+  journal.turns = Usage.add(journal.turns, cutUsage)
+  const text = { type: "text" as const, text: cleanText(said) }
+  return [Draft.assistant([text], journal.call?.model ?? "", "interrupted", cutUsage, false)]
+}
+
+/** How a turn ended that the operation's end found open. */
+const turnError = (end: Extract<Entry, { readonly _tag: "OperationSettled" }>): Failure | undefined => {
+  if (end.outcome === "completed") return undefined
+  return end.outcome === "interrupted" ? interrupted : end.error
+}
 
 /** Stores the end, then gives the result. */
 const record = <A, E>(
@@ -245,8 +316,12 @@ const record = <A, E>(
   })
 
 /** Lets those who listen hear of ends that could not be stored: every start has its end. */
-export const tellUnstored = ({ clock, engine, id, ref }: Operation, ends: ReadonlyArray<Draft.Draft>): void => {
+export const tellUnstored = (
+  { clock, engine, id, journal, ref }: Operation,
+  ends: ReadonlyArray<Draft.Draft>
+): void => {
   for (const end of ends) {
+    if (end._tag === "OperationSettled") journal.beforeEnd?.(end)
     const event = ofEntry(ref.id, { ...end, at: clock.unsafeCurrentTimeMillis(), operationId: id })
     engine.events.publish("seq" in event ? { ...event, seq: undefined } : event)
   }

@@ -2,23 +2,35 @@
  * The operation `prompt`: the input, then turns until the model asks for no more tools.
  */
 import * as Effect from "effect/Effect"
+import type { AnySchema, ContextOf, ValueOf } from "../services/AnySchema.js"
+import { Budget } from "../services/Budget.js"
 import * as Draft from "../services/Draft.js"
-import type { ToolCallPart } from "../services/Entry.js"
-import { InvalidInput, LimitReached, ModelNotConfigured } from "../services/Errors.js"
+import type { UserPart } from "../services/Entry.js"
+import { InvalidInput, ModelNotConfigured, type ToolNameConflict } from "../services/Errors.js"
 import type { Call } from "../services/History.js"
-import { copy } from "../services/Json.js"
 import * as Limits from "../services/Limits.js"
-import type { LimitValues } from "../services/Limits.js"
-import type { PromptError, PromptInput, PromptOptions, Reply, SessionRef } from "../services/Session.js"
+import type { LimitValues, OwnLimits } from "../services/Limits.js"
+import type { OnBusy, PromptOnBusy } from "../services/Operation.js"
+import type {
+  Answer,
+  PromptError,
+  PromptInput,
+  PromptOptions,
+  Reply,
+  ResultError,
+  SessionRef,
+  TurnOptions
+} from "../services/Session.js"
 import type { Lease } from "../services/SessionLock.js"
 import type * as Tool from "../services/Tool.js"
-import type { ToolCall } from "../services/Tool.js"
+import { converse } from "./converse.js"
 import type { Needs } from "./engine.js"
 import { userParts } from "./input.js"
+import { join } from "./join.js"
 import { type Done, type Operation, operation } from "./operation.js"
-import { type Dispatched, toolCalls } from "./toolCalls.js"
-import { nameConflict, type Toolset, toolset } from "./toolset.js"
-import { turn } from "./turn.js"
+import { nameConflict } from "./toolset.js"
+import { within } from "./wallTime.js"
+import { Wanted } from "./wanted.js"
 
 /** How a task prompts its child: under which lease, and with what it inherits. */
 export interface Inherited {
@@ -27,112 +39,138 @@ export interface Inherited {
   readonly call: Call | undefined
 }
 
+/** The options of a prompt, whatever their types say of it. */
+type AnyOptions = TurnOptions<ReadonlyArray<Tool.Any>, AnySchema | undefined>
+
 /**
  * Prompts a session. The input is stored before the first request, a reply before its tools run, and the last reply
  * together with the operation's end. Interrupted at any instant it leaves a history that a provider accepts, and the
  * next prompt works.
+ *
+ * With `steer` and `followUp` it completes when the text was stored as an input of the prompt that runs, and when
+ * it is called within that prompt, as soon as it is sure to be. Interrupting it before takes the text back.
  */
-export const prompt = <R, const Tools extends ReadonlyArray<Tool.Any> = []>(
+export const prompt = <
+  R,
+  const Tools extends ReadonlyArray<Tool.Any> = [],
+  Result extends AnySchema | undefined = undefined,
+  const Busy extends PromptOnBusy = "reject"
+>(
   ref: SessionRef<R>,
   input: PromptInput,
-  options?: PromptOptions<Tools>,
-  inherited?: Inherited
-): Effect.Effect<Reply, PromptError, R | Needs | Tool.Requirements<Tools[number]>> =>
-  Effect.suspend(() => {
-    const content = userParts(input)
+  options?: PromptOptions<Tools, Result, Busy>
+): Effect.Effect<
+  Answer<Reply<ValueOf<Result>>, Busy>,
+  PromptError | ResultError<Result>,
+  R | Needs | Tool.Requirements<Tools[number]> | ContextOf<Result>
+> =>
+  checked(ref, input, options, (content, wanted) => {
+    const first = [Draft.user(content)]
+    const body = (running: Operation) => run(running, options, wanted, undefined)
+    switch (options?.onBusy) {
+      case "steer":
+      case "followUp":
+        return join(ref, content, options.onBusy, (instead) =>
+          operation(ref, { kind: "prompt", onBusy: "wait", first, instead }, body)
+        )
+      case "rollback":
+        return operation(ref, { kind: "prompt", onBusy: "interrupt", first, before: rollBack }, body)
+      default:
+        return operation(ref, { kind: "prompt", onBusy: options?.onBusy as OnBusy | undefined, first }, body)
+    }
+  }) as Effect.Effect<
+    Answer<Reply<ValueOf<Result>>, Busy>,
+    PromptError | ResultError<Result>,
+    R | Needs | Tool.Requirements<Tools[number]> | ContextOf<Result>
+  >
+
+/** Prompts the child of a task. */
+export const promptChild = (
+  child: SessionRef<unknown>,
+  input: PromptInput,
+  options: AnyOptions | undefined,
+  inherited: Inherited
+): Effect.Effect<Reply, PromptError | ResultError<AnySchema>, unknown> =>
+  checked(child, input, options, (content, wanted) =>
+    operation(child, { kind: "prompt", under: inherited.under, first: [Draft.user(content)] }, (running) =>
+      run(running, options, wanted, inherited.call)
+    )
+  )
+
+/** What can be told to be wrong before the session is asked for. */
+const checked = <A, E, R>(
+  ref: SessionRef<unknown>,
+  input: PromptInput,
+  options: AnyOptions | undefined,
+  then: (content: ReadonlyArray<UserPart>, wanted: Wanted | undefined) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | InvalidInput | ToolNameConflict, R> =>
+  Effect.suspend((): Effect.Effect<A, E | InvalidInput | ToolNameConflict, R> => {
+    const content = userParts(input, options?.images)
     if (content instanceof InvalidInput) return content
     const conflict = nameConflict(ref.agent.tools, options?.tools)
     if (conflict !== undefined) return conflict
-    return operation(
-      ref,
-      {
-        kind: "prompt",
-        onBusy: options?.onBusy,
-        under: inherited?.under,
-        first: [Draft.user(content)]
-      },
-      (running) => converse(running, options, inherited?.call)
-    )
-  }) as Effect.Effect<Reply, PromptError, R | Needs | Tool.Requirements<Tools[number]>>
+    const schema = options?.resultSchema
+    if (schema === undefined) return then(content, undefined)
+    const wanted = wantedOf(schema)
+    return wanted instanceof InvalidInput ? wanted : then(content, wanted)
+  })
 
-const converse = (
+/** The result that is asked for, or what is wrong with its schema: it has no JSON Schema that a model could be told. */
+const wantedOf = (schema: AnySchema): Wanted | InvalidInput => {
+  try {
+    return new Wanted(schema)
+  } catch (error) {
+    return new InvalidInput({ path: "resultSchema", reason: error instanceof Error ? error.message : String(error) })
+  }
+}
+
+/** Goes back to before the operation that this one interrupted, if it did. */
+const rollBack: NonNullable<Parameters<typeof operation>[1]["before"]> = ({ lastCut, lastStart }, operationId) =>
+  lastStart !== undefined && lastCut?.by === operationId && lastCut.operationId === lastStart.operationId
+    ? [Draft.headMoved(lastStart.before)]
+    : []
+
+const run = (
   running: Operation,
-  options: PromptOptions<ReadonlyArray<Tool.Any>> | undefined,
+  options: AnyOptions | undefined,
+  wanted: Wanted | undefined,
   inherited: Call | undefined
-): Effect.Effect<Done<Reply>, PromptError, unknown> => {
-  const { engine, journal, lease, ref } = running
+): Effect.Effect<Done<Reply>, PromptError | ResultError<AnySchema>, unknown> => {
+  const { engine, journal, ref } = running
   const { agent } = ref
   const model = options?.model ?? agent.model ?? inherited?.model ?? engine.model.defaultModel
   if (model === undefined) return new ModelNotConfigured({ model })
+  const own = ownLimits(agent.limits, options?.limits)
+  const limits =
+    own === undefined ? (inherited?.limits ?? engine.limits) : overlay(inherited?.limits ?? engine.limits, own)
+  const fallbacks = options?.fallbacks ?? agent.fallbacks ?? inherited?.fallbacks ?? engine.model.fallbacks ?? []
   const thinking = options?.thinking ?? agent.thinking ?? inherited?.thinking
-  const limits = overlay(inherited?.limits ?? engine.limits, agent.limits, options?.limits)
-  journal.call = { model, thinking, limits }
-  const tools = toolset(agent, options?.tools, engine.taskTool, lease.depth < engine.limits.taskDepth)
-  const request = { model, thinking, instructions: agent.instructions, tools: tools.specs }
-  const dispatch = (call: ToolCallPart) => dispatchTo(running, tools, call)
-  // The operation's start and its input are written.
-  const from = journal.nextSeq - 2
-
-  const next = (turns: number, said = ""): Effect.Effect<Done<Reply>, PromptError, unknown> =>
-    turns >= limits.turns
-      ? new LimitReached({ limit: "turns", value: limits.turns })
-      : Effect.flatMap(turn(running, request), (outcome): Effect.Effect<Done<Reply>, PromptError, unknown> => {
-          switch (outcome._tag) {
-            case "Final":
-              return Effect.succeed(done(said + outcome.text, outcome.assistant))
-            case "Pause":
-              return Effect.flatMap(running.append([outcome.assistant]), () => next(turns + 1, said + outcome.text))
-            case "Calls":
-              return Effect.flatMap(running.append([outcome.assistant]), () =>
-                Effect.flatMap(toolCalls(running, outcome.calls, limits, dispatch), () => next(turns + 1))
-              )
-          }
-        })
-
-  const done = (text: string, assistant: Draft.Assistant): Done<Reply> => ({
-    value: () => ({
-      text,
-      finish: assistant.finish,
-      usage: journal.usage(),
-      model,
-      // The reply and the operation's end are still to be written.
-      entries: { from, to: journal.nextSeq + 1 }
-    }),
-    drafts: [assistant]
-  })
-
-  return next(0)
+  const budget = budgetOf(limits, own, inherited)
+  journal.call = { model, fallbacks: fallbacks.filter((it) => it !== model), thinking, limits, budget }
+  const turns = converse(running, options?.tools, wanted)
+  // A child stands within its parent's time.
+  const wallTime = inherited === undefined ? limits.wallTime : (own?.wallTime ?? Number.POSITIVE_INFINITY)
+  return wallTime === Number.POSITIVE_INFINITY ? turns : within(wallTime, turns)
 }
 
-/** Most agents and calls set no limits of their own; what is `undefined` is not set. */
-const overlay = (base: LimitValues, ...over: ReadonlyArray<Partial<LimitValues> | undefined>): LimitValues => {
-  const set = over.flatMap((it) => Object.entries(it ?? {}).filter(([, value]) => value !== undefined))
-  return set.length === 0 ? base : Limits.sane({ ...base, ...Object.fromEntries(set) })
+/** What an agent and a call set themselves; most set nothing, and what is `undefined` is not set. */
+const ownLimits = (agent: Partial<OwnLimits>, call: Partial<OwnLimits> | undefined): Partial<OwnLimits> | undefined => {
+  const set = Object.entries({ ...agent, ...defined(call) }).filter(([, value]) => value !== undefined)
+  return set.length === 0 ? undefined : Object.fromEntries(set)
 }
 
-/** Finds the tool of a call. */
-const dispatchTo = (running: Operation, tools: Toolset, call: ToolCallPart): Dispatched<unknown> => {
-  if (call.raw !== undefined) {
-    return refused(`The arguments of "${call.name}" are not a JSON object. You sent: ${call.raw.slice(0, maxQuoted)}`)
-  }
-  if (call.name === "task") {
-    // A task is bounded by what it runs, not by a time.
-    const handle = (context: ToolCall) => running.engine.taskTool.handle(running.ref, call.args, context)
-    return { _tag: "Handled", deadline: Number.POSITIVE_INFINITY, handle }
-  }
-  const tool = tools.byName.get(call.name)
-  if (tool !== undefined) {
-    return { _tag: "Handled", deadline: tool.deadline, handle: (context) => tool.handle(copy(call.args), context) }
-  }
-  const known = tools.specs.map((spec) => spec.name)
-  return refused(
-    known.length === 0
-      ? `There is no tool "${call.name}", nor any other.`
-      : `There is no tool "${call.name}". The tools are: ${known.join(", ")}.`
-  )
+const defined = (limits: Partial<OwnLimits> | undefined): Partial<OwnLimits> =>
+  Object.fromEntries(Object.entries(limits ?? {}).filter(([, value]) => value !== undefined))
+
+const overlay = (base: LimitValues, own: Partial<OwnLimits>): LimitValues => Limits.sane({ ...base, ...own })
+
+/** One that is shared with the parent, within one of its own where the call or the agent sets it. */
+const budgetOf = (
+  { cost, tokens }: LimitValues,
+  own: Partial<OwnLimits> | undefined,
+  inherited: Call | undefined
+): Budget | undefined => {
+  const limited = tokens !== Number.POSITIVE_INFINITY || cost !== Number.POSITIVE_INFINITY
+  if (inherited !== undefined && own?.tokens === undefined && own?.cost === undefined) return inherited.budget
+  return limited ? new Budget({ tokens, cost }, inherited?.budget) : inherited?.budget
 }
-
-/** How much of unusable arguments is quoted back, in UTF-16 code units. */
-const maxQuoted = 500
-
-const refused = (text: string): Dispatched<never> => ({ _tag: "Refused", text: text.toWellFormed() })

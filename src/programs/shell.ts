@@ -9,6 +9,7 @@ import type { ToolOutcome } from "../services/Entry.js"
 import { InvalidInput, SandboxError } from "../services/Errors.js"
 import { type ExecResult, Sandbox } from "../services/Sandbox.js"
 import type { SessionRef, ShellError, ShellOptions } from "../services/Session.js"
+import * as Usage from "../services/Usage.js"
 import type { Needs } from "./engine.js"
 import { commandText } from "./input.js"
 import { type Done, type Operation, operation } from "./operation.js"
@@ -44,7 +45,7 @@ const asked = (command: string, options: ShellOptions | undefined): ReadonlyArra
   }
   return [
     Draft.user([{ type: "text", text: `Run this command in the shell:\n${command}` }]),
-    Draft.assistant([{ type: "tool-call", id: callId, name: "bash", args }], "", "tool-calls", undefined),
+    Draft.assistant([{ type: "tool-call", id: callId, name: "bash", args }], "", "tool-calls", Usage.zero, false),
     Draft.toolStarted(callId, "bash")
   ]
 }

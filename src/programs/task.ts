@@ -4,6 +4,7 @@
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type { AnySchema, ContextOf, ValueOf } from "../services/AnySchema.js"
 import * as Agent from "../services/Agent.js"
 import * as Draft from "../services/Draft.js"
 import { AgentNotFound, InvalidInput, type StoreError } from "../services/Errors.js"
@@ -13,12 +14,13 @@ import { SandboxTools } from "../services/Sandbox.js"
 import * as SessionId from "../services/SessionId.js"
 import {
   type PromptInput,
-  type PromptOptions,
   type Reply,
+  type ResultError,
   SessionRef,
   type TaskError,
   type TaskOptions,
-  type TaskReply
+  type TaskReply,
+  type TurnOptions
 } from "../services/Session.js"
 import type { SessionRow } from "../services/SessionStore.js"
 import { describe, type ToolCall, type ToolProblem } from "../services/Tool.js"
@@ -27,7 +29,7 @@ import * as Usage from "../services/Usage.js"
 import type { Needs } from "./engine.js"
 import { userParts } from "./input.js"
 import { type Done, failureOf, type Operation, operation, tellUnstored } from "./operation.js"
-import { prompt } from "./prompt.js"
+import { promptChild } from "./prompt.js"
 import { nameConflict } from "./toolset.js"
 
 /** Stands for the text of a task that brought none. */
@@ -38,14 +40,22 @@ export const noText = "(task completed with no text)"
  * operation and is a part of it; otherwise it is an operation of its own. The link to the child is stored before the
  * child runs. Interruption interrupts the child, waits for its end and records it.
  */
-export const task = <R, const Tools extends ReadonlyArray<Tool.Any> = []>(
+export const task = <
+  R,
+  const Tools extends ReadonlyArray<Tool.Any> = [],
+  Result extends AnySchema | undefined = undefined
+>(
   ref: SessionRef<R>,
   input: PromptInput,
-  options?: TaskOptions<Tools>,
+  options?: TaskOptions<Tools, Result>,
   callId?: string
-): Effect.Effect<TaskReply, TaskError, R | Needs | Tool.Requirements<Tools[number]>> =>
+): Effect.Effect<
+  TaskReply<ValueOf<Result>>,
+  TaskError | ResultError<Result>,
+  R | Needs | Tool.Requirements<Tools[number]> | ContextOf<Result>
+> =>
   Effect.suspend(() => {
-    const content = userParts(input)
+    const content = userParts(input, options?.images)
     if (content instanceof InvalidInput) return content
     const named = typeof options?.agent === "object" ? options.agent.tools : []
     const conflict = nameConflict(named, options?.tools)
@@ -53,14 +63,21 @@ export const task = <R, const Tools extends ReadonlyArray<Tool.Any> = []>(
     return operation(ref, { kind: "task", onBusy: options?.onBusy }, (running) =>
       delegate(running, input, options, callId)
     )
-  }) as Effect.Effect<TaskReply, TaskError, R | Needs | Tool.Requirements<Tools[number]>>
+  }) as Effect.Effect<
+    TaskReply<ValueOf<Result>>,
+    TaskError | ResultError<Result>,
+    R | Needs | Tool.Requirements<Tools[number]> | ContextOf<Result>
+  >
+
+/** The options of a task, whatever their types say of it. */
+type AnyOptions = TaskOptions<ReadonlyArray<Tool.Any>, AnySchema | undefined>
 
 const delegate = (
   running: Operation,
   input: PromptInput,
-  options: TaskOptions<ReadonlyArray<Tool.Any>> | undefined,
+  options: AnyOptions | undefined,
   callId: string | undefined
-): Effect.Effect<Done<TaskReply>, TaskError, unknown> => {
+): Effect.Effect<Done<TaskReply>, TaskError | ResultError<AnySchema>, unknown> => {
   const { clock, engine, journal, lease, ref } = running
   const agent = agentFor(ref.agent, options?.agent, Context.get(engine.context, SandboxTools))
   if (agent instanceof AgentNotFound) return agent
@@ -84,7 +101,7 @@ const delegate = (
   return Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(engine.history.append(journal, running.id, [link], [row]), () =>
       Effect.matchCauseEffect(
-        restore(prompt(child, input, promptOptions(options), { under: lease, call: journal.call })),
+        restore(promptChild(child, input, turnOptions(agent, options), { under: lease, call: journal.call })),
         {
           onSuccess: (reply) => settleDone(running, taskId, child, reply),
           onFailure: (cause) => settleFailed(running, taskId, child, cause)
@@ -101,8 +118,7 @@ const settleDone = (
   child: SessionRef<unknown>,
   reply: Reply
 ): Effect.Effect<Done<TaskReply>, StoreError> => {
-  const { entries, finish, model, text, usage } = reply
-  const value = { text: text === "" ? noText : text, finish, usage, model, entries, taskId, session: child.id }
+  const value = { ...reply, text: reply.text === "" ? noText : reply.text, taskId, session: child.id }
   const end = Draft.taskSettled(taskId, child.id, "completed", undefined, count(running, child))
   return Effect.as(record(running, end), { value: () => value, drafts: [] })
 }
@@ -130,12 +146,14 @@ const count = ({ journal }: Operation, child: SessionRef<unknown>): Usage.Usage 
   return usage
 }
 
-const promptOptions = (
-  options: TaskOptions<ReadonlyArray<Tool.Any>> | undefined
-): PromptOptions<ReadonlyArray<Tool.Any>> | undefined =>
-  options === undefined
-    ? undefined
-    : { model: options.model, thinking: options.thinking, tools: options.tools, limits: options.limits }
+/** How the child is prompted: with the result that the call asks for, or else its agent promises. */
+const turnOptions = (
+  agent: Agent.Any,
+  options: AnyOptions | undefined
+): TurnOptions<ReadonlyArray<Tool.Any>, AnySchema> => ({
+  ...options,
+  resultSchema: options?.resultSchema ?? agent.resultSchema
+})
 
 /** The agent of a task: the one given, a declared subagent, or the general delegate. */
 const agentFor = (
@@ -211,7 +229,7 @@ export const handleTask = (
   if ("text" in given) return Effect.fail(given)
   const { prompt: input, ...options } = given
   return Effect.matchCauseEffect(task(ref, input, options, call.callId), {
-    onSuccess: (reply) => Effect.succeed(reply.text),
+    onSuccess: (reply) => Effect.succeed(reply.json ?? reply.text),
     onFailure: (cause) =>
       Cause.isInterrupted(cause)
         ? Effect.failCause(cause as Cause.Cause<never>)

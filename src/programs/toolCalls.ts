@@ -21,11 +21,14 @@ import { currentMark, type Delegation } from "../services/SessionLock.js"
 import { describe, type ToolProblem } from "../services/Tool.js"
 import { CallContext } from "./CallContext.js"
 import type { Operation } from "./operation.js"
+import { toolSpan } from "./spans.js"
 import { fit, textOf } from "./toolResult.js"
 
 /** What becomes of a call: it is refused with what the model is told, or a handler takes it. */
 export type Dispatched<R> =
   | { readonly _tag: "Refused"; readonly text: string }
+  /** The work was finished before its turn came. */
+  | { readonly _tag: "NotRun" }
   | {
       readonly _tag: "Handled"
       /** In milliseconds; without one the engine's holds. */
@@ -107,7 +110,8 @@ class Calls<R> {
       if (dispatched._tag === "Handled") {
         ready.push({ call, handled: dispatched })
         drafts.push(Draft.toolStarted(call.id, call.name))
-      } else drafts.push(this.settled(call, "failure", dispatched.text))
+      } else if (dispatched._tag === "Refused") drafts.push(this.settled(call, "failure", dispatched.text))
+      else drafts.push(this.settled(call, "not-run", explain("not-run")))
     }
     if (drafts.length === 0) return this.wait()
     return Effect.flatMap(this.operation.append(drafts), () => {
@@ -130,7 +134,14 @@ class Calls<R> {
     const deadline = clock.unsafeCurrentTimeMillis() + (Number.isNaN(own) ? this.limits.toolDeadline : own)
     const running: Running = { call, context, delegation, deadline, fiber: undefined, abandonedAt: undefined }
     this.running.add(running)
-    const handler = Effect.suspend(() => handled.handle(context))
+    const handler = toolSpan(
+      this.fiber,
+      call,
+      Effect.withFiberRuntime<unknown, ToolProblem, R>((fiber) => {
+        context.services = fiber.currentContext
+        return handled.handle(context)
+      })
+    )
     running.fiber = Runtime.runFork(this.runtime, handler, { updateRefs })
     running.fiber.addObserver((exit) => {
       context.end()
@@ -165,7 +176,7 @@ class Calls<R> {
         this.wake = undefined
         resume(Effect.void)
       }
-      this.operation.watch(this.runtime, time, () => this.wake?.())
+      this.operation.watch(time, () => this.wake?.())
     })
   }
 

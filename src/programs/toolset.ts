@@ -42,13 +42,18 @@ export const nameConflict = (
   return undefined
 }
 
-/** An agent's tools and those of a call. Made once for an agent, since an agent does not change. */
+/** An agent's tools and those of a call, and what else the model is told of. Made once for an agent, since an agent does not change. */
 export const toolset = (
   agent: Agent.Any,
   extra: ReadonlyArray<Tool.Any> | undefined,
   taskTool: Context.Tag.Service<TaskTool>,
-  mayDelegate: boolean
+  mayDelegate: boolean,
+  more?: ReadonlyArray<ToolSpec>
 ): Toolset => {
+  if (more !== undefined) {
+    const { byName, specs } = toolset(agent, extra, taskTool, mayDelegate)
+    return { byName, specs: [...specs, ...more] }
+  }
   const tools = extra === undefined || extra.length === 0 ? agent.tools : [...agent.tools, ...extra]
   if (tools !== agent.tools) return build(tools, mayDelegate ? taskTool.spec(agent) : undefined)
   let known = made.get(agent)

@@ -160,6 +160,27 @@ export const step = (before: Tree, event: Event): Tree => {
       const note = status === "failed" ? failureNote(event.error) : ""
       return end(tree, id, { status, endedAt: event.at, note, usage })
     }
+    case "ModelRetry": {
+      const id = ownerOf(tree, event)
+      const known = id === undefined ? undefined : node(tree, id)
+      if (id === undefined || known === undefined) return tree
+      const then = event.next === event.model ? `again in ${seconds(event.delay)}` : `now ${oneLine(event.next)}`
+      const retry = `retry ${operationKey(event)} ${event.turn} ${event.attempt}`
+      const label = `${oneLine(event.error.message)} (${then})`
+      // What had been said belongs to nothing.
+      return start(update(tree, { ...known, text: "" }), id, {
+        id: retry,
+        kind: "say",
+        label,
+        startedAt: event.at,
+        status: "failed"
+      })
+    }
+    case "TurnStarted":
+    case "TurnCompleted":
+    case "TurnFailed":
+    case "Notice":
+    case "HeadMoved":
     case "ReasoningDelta":
     case "ToolLate":
     case "Idle":
@@ -175,6 +196,8 @@ const statusOf = {
   OperationFailed: "failed",
   OperationInterrupted: "interrupted"
 } as const
+
+const seconds = (millis: number): string => `${Math.ceil(millis / 1_000)} s`
 
 interface Named {
   readonly session: string

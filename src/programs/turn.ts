@@ -1,158 +1,139 @@
 /**
- * One model round-trip: the request is the fold of history, the reply becomes one entry.
+ * A turn's reply: the request is the fold of history, and it is sent until a reply is complete or no model is left.
  */
 import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 import * as Draft from "../services/Draft.js"
-import type { AssistantPart, ToolCallPart } from "../services/Entry.js"
-import type { ModelError } from "../services/Errors.js"
-import * as Json from "../services/Json.js"
-import type { ModelEvent, ModelFinish, ModelRequest } from "../services/Model.js"
+import type { ToolCallPart } from "../services/Entry.js"
+import { type InvalidInput, type LimitReached, type ModelError, ModelUnavailable } from "../services/Errors.js"
+import type { Failure } from "../services/Event.js"
+import type { Call } from "../services/History.js"
+import type { ModelRequest } from "../services/Model.js"
 import * as Usage from "../services/Usage.js"
 import type { Operation } from "./operation.js"
-import { wellFormed } from "./toolset.js"
+import { type Failed, type Round, round } from "./round.js"
 
 /** What a reply asks for. */
 export type TurnOutcome =
   /** The model is done. */
   | { readonly _tag: "Final"; readonly assistant: Draft.Assistant; readonly text: string }
   /** The model wants these calls run. */
-  | { readonly _tag: "Calls"; readonly assistant: Draft.Assistant; readonly calls: ReadonlyArray<ToolCallPart> }
+  | {
+      readonly _tag: "Calls"
+      readonly assistant: Draft.Assistant
+      readonly text: string
+      readonly calls: ReadonlyArray<ToolCallPart>
+    }
   /** The model wants to be asked again as things stand. */
   | { readonly _tag: "Pause"; readonly assistant: Draft.Assistant; readonly text: string }
 
-/** Sends the request and gathers the reply. Writes nothing; deltas go to those who listen as they arrive. */
-export const turn = (
-  operation: Operation,
-  request: Omit<ModelRequest, "messages">
-): Effect.Effect<TurnOutcome, ModelError> =>
+export type TurnError = ModelError | LimitReached | InvalidInput
+
+/** What is the same in every request of a prompt. */
+export type Frame = Pick<ModelRequest, "thinking" | "instructions" | "tools">
+
+/**
+ * Asks the model. A failure that may pass is tried again after a while, up to `retries` in a row, and then with the next
+ * fallback model, which the operation keeps to. Nothing of a failed attempt is in the next request. Writes nothing.
+ */
+export const turn = (operation: Operation, frame: Frame): Effect.Effect<TurnOutcome, TurnError> =>
   Effect.suspend(() => {
-    const reply = new Reply(operation)
+    const { instructions, thinking, tools } = frame
+    // A failed attempt writes nothing, so the request stays what it was.
     const messages = operation.journal.conversation.messages()
-    const whole: ModelRequest = {
-      model: request.model,
-      thinking: request.thinking,
-      instructions: request.instructions,
-      tools: request.tools,
-      messages
+    const ask = (failed: Attempts): Effect.Effect<TurnOutcome, TurnError> => {
+      const call = operation.journal.call!
+      const request = { model: call.model, thinking, instructions, messages, tools }
+      return Effect.matchEffect(round(operation, call, request), {
+        onSuccess: (it) => {
+          const again = isEmpty(it) && !failed.empty && failed.inARow < call.limits.retries
+          if (!again) return Effect.succeed(outcomeOf(operation, call, it))
+          count(operation, it.usage)
+          const error = new ModelUnavailable({ model: call.model, reason: "the reply was empty" })
+          return wait(operation, call, { ...failed, empty: true }, error, ask)
+        },
+        onFailure: ({ error, usage }: Failed<TurnError>) => {
+          count(operation, usage)
+          return error._tag === "ModelUnavailable" ? wait(operation, call, failed, error, ask) : Effect.fail(error)
+        }
+      })
     }
-    return Effect.map(
-      operation.engine.model.stream(whole, (event) => reply.take(event)),
-      (finish) => reply.end(request.model, finish)
-    )
+    return ask(none)
   })
 
-/** A reply as it arrives. */
-class Reply {
-  private readonly operation: Operation
-  private readonly parts: Array<AssistantPart> = []
-  private text = ""
-  private reasoning = ""
-
-  constructor(operation: Operation) {
-    this.operation = operation
-    operation.partial = ""
-    operation.reply = this
-  }
-
-  take(event: ModelEvent): void {
-    // A model that speaks after its end is not heard.
-    if (this.operation.reply !== this) return
-    switch (event._tag) {
-      case "TextDelta":
-        this.closeReasoning()
-        this.text += event.text
-        this.operation.partial += event.text
-        return this.publish("TextDelta", event.text)
-      case "TextEnd":
-        return this.closeText(event.metadata)
-      case "ReasoningDelta":
-        this.closeText()
-        this.reasoning += event.text
-        return this.publish("ReasoningDelta", event.text)
-      case "ReasoningEnd":
-        return this.closeReasoning(event.metadata)
-      case "ToolCall": {
-        this.closeText()
-        this.closeReasoning()
-        this.parts.push(toolCall(event, this.parts))
-        return
-      }
-      case "UsageSoFar":
-      case "Notice":
-        return
-    }
-  }
-
-  end(model: string, finish: ModelFinish): TurnOutcome {
-    this.closeText()
-    this.closeReasoning()
-    this.operation.partial = ""
-    this.operation.reply = undefined
-    const { journal } = this.operation
-    if (finish.usage !== undefined) journal.turns = Usage.add(journal.turns, finish.usage)
-    const assistant = Draft.assistant(this.parts, model, finish.reason, finish.usage)
-    const calls = this.parts.filter((part) => part.type === "tool-call")
-    if (calls.length > 0) return { _tag: "Calls", assistant, calls }
-    let text = ""
-    for (const part of this.parts) if (part.type === "text") text += part.text
-    return { _tag: finish.reason === "pause" ? "Pause" : "Final", assistant, text }
-  }
-
-  private closeText(metadata?: unknown): void {
-    if (this.text === "") return
-    const text = Json.cleanText(this.text)
-    this.parts.push({ type: "text", text, ...(metadata === undefined ? undefined : { metadata }) })
-    this.text = ""
-  }
-
-  private closeReasoning(metadata?: unknown): void {
-    if (this.reasoning === "" && metadata === undefined) return
-    const text = Json.cleanText(this.reasoning)
-    // What a provider has signed goes back as it came or not at all.
-    const altered = metadata !== undefined && text !== this.reasoning
-    if (!altered) this.parts.push({ type: "reasoning", text, ...(metadata === undefined ? undefined : { metadata }) })
-    this.reasoning = ""
-  }
-
-  private publish(_tag: "TextDelta" | "ReasoningDelta", text: string): void {
-    const { clock, engine, id, ref } = this.operation
-    if (!engine.events.heard(ref.id)) return
-    engine.events.publish({ _tag, session: ref.id, at: clock.unsafeCurrentTimeMillis(), operationId: id, text })
-  }
+/** The attempts at a turn that failed. */
+interface Attempts {
+  /** Of the model that is asked now. */
+  readonly inARow: number
+  /** Of all models. */
+  readonly total: number
+  /** Whether a reply was empty before. */
+  readonly empty: boolean
 }
 
-/** The longest call id that providers take back. */
-const maxCallId = 64
+const none: Attempts = { inARow: 0, total: 0, empty: false }
 
-/** The longest text of unparsed arguments that is kept. */
-const maxRaw = 4_000
-
-/** A call as the history keeps it: with an id that is unique in its turn, and arguments that went through the gate. */
-const toolCall = (
-  event: Extract<ModelEvent, { readonly _tag: "ToolCall" }>,
-  before: ReadonlyArray<AssistantPart>
-): ToolCallPart => {
-  const taken = (id: string) => before.some((part) => part.type === "tool-call" && part.id === id)
-  let id = event.id !== "" && event.id.length <= maxCallId && event.id.isWellFormed() ? event.id : ""
-  for (let n = before.length; id === "" || taken(id); n++) id = `call_${n}`
-  const args = Json.clean(event.args)
-  const isObject = typeof event.args === "object" && event.args !== null && !Array.isArray(event.args)
-  const usable = isObject && "value" in args
-  const raw = event.raw ?? (usable ? undefined : rawOf(event.args))
-  return {
-    type: "tool-call",
-    id,
-    name: wellFormed.test(event.name) ? event.name : "invalid_tool",
-    args: usable && event.raw === undefined ? args.value : {},
-    ...(raw === undefined ? undefined : { raw: Json.cleanText(raw.slice(0, maxRaw)) }),
-    ...(event.metadata === undefined ? undefined : { metadata: event.metadata })
-  }
+const count = ({ journal }: Operation, usage: Usage.Usage): void => {
+  journal.retries = Usage.add(journal.retries, usage)
 }
 
-const rawOf = (args: unknown): string => {
-  try {
-    return JSON.stringify(args) ?? String(args)
-  } catch {
-    return String(args)
+/** Waits and asks again, asks the next model, or fails where there is none. */
+const wait = (
+  operation: Operation,
+  call: Call,
+  failed: Attempts,
+  error: ModelUnavailable,
+  ask: (failed: Attempts) => Effect.Effect<TurnOutcome, TurnError>
+): Effect.Effect<TurnOutcome, TurnError> => {
+  const { limits } = call
+  const tooLong = error.retryAfter !== undefined && error.retryAfter > limits.retryAfter
+  const total = failed.total + 1
+  if (!tooLong && failed.inARow < limits.retries) {
+    return Effect.flatMap(delayOf(failed.inARow, limits.retryDelay, error.retryAfter), (delay) => {
+      operation.retry(total, call.model, failureOf(error), delay, call.model)
+      return Effect.zipRight(
+        Effect.sleep(delay),
+        Effect.suspend(() => ask({ ...failed, inARow: failed.inARow + 1, total }))
+      )
+    })
   }
+  const [next, ...fallbacks] = call.fallbacks
+  if (next === undefined) {
+    const { model, reason, retryAfter } = error
+    return failed.inARow === 0
+      ? error
+      : new ModelUnavailable({ model, reason, retryAfter, attempts: failed.inARow + 1, cause: error.cause })
+  }
+  operation.retry(total, call.model, failureOf(error), 0, next)
+  operation.journal.call = { ...call, model: next, fallbacks }
+  return Effect.suspend(() => ask({ ...failed, inARow: 0, total }))
+}
+
+/** The longest wait that Baton chooses by itself, in milliseconds. */
+const longestDelay = 30_000
+
+/** What the provider asks for, or twice as long each time, a quarter more or less so that callers part. */
+const delayOf = (inARow: number, first: number, asked: number | undefined): Effect.Effect<number> => {
+  if (asked !== undefined) return Effect.succeed(asked)
+  return Effect.map(Random.next, (random) =>
+    Math.round(Math.min(longestDelay, first * 2 ** inARow) * (0.75 + random / 2))
+  )
+}
+
+const failureOf = (error: ModelUnavailable): Failure => ({ tag: error._tag, message: error.message })
+
+/** Nothing to read and nothing to do, and no reason given for it. */
+const isEmpty = ({ finish, reply }: Round): boolean =>
+  (finish === "stop" || finish === "other" || finish === "tool-calls") &&
+  reply.parts.every((part) => part.type === "reasoning" || (part.type === "text" && part.text.trim() === ""))
+
+const outcomeOf = (operation: Operation, { model }: Call, { finish, reply, reported, usage }: Round): TurnOutcome => {
+  const { journal } = operation
+  journal.turns = Usage.add(journal.turns, usage)
+  const assistant = Draft.assistant(reply.parts, model, finish, usage, reported)
+  const calls = reply.parts.filter((part) => part.type === "tool-call")
+  let text = ""
+  for (const part of reply.parts) if (part.type === "text") text += part.text
+  if (calls.length > 0) return { _tag: "Calls", assistant, calls, text }
+  return { _tag: finish === "pause" ? "Pause" : "Final", assistant, text }
 }

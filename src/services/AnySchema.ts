@@ -17,6 +17,12 @@ export interface AnySchema {
   readonly ast: object
 }
 
+/** What a schema decodes to. */
+export type ValueOf<S> = S extends AnySchema ? S["Type"] : undefined
+
+/** What decoding and encoding by a schema needs. */
+export type ContextOf<S> = S extends AnySchema ? S["Context"] : never
+
 /** A schema made ready once: decoding, encoding and its JSON Schema. */
 export interface Codec {
   /** From the encoded form. Fails with every mistake in the input, not with the first alone. */

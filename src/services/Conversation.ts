@@ -41,13 +41,34 @@ export class Conversation {
   /** Calls of the last assistant message that wait for their results. */
   private open: OpenTurn | undefined
   private note: string | undefined
+  /** How it stood before the last operation. */
+  private before:
+    | {
+        readonly parent: number | null
+        readonly length: number
+        readonly last: Message | undefined
+        readonly note: string | undefined
+      }
+    | undefined
 
   add(entry: Entry): void {
     switch (entry._tag) {
+      case "OperationStarted": {
+        this.closeTurn()
+        const { folded, note } = this
+        this.before = { parent: entry.parentId, length: folded.length, last: folded.at(-1), note }
+        return
+      }
+      case "HeadMoved": {
+        this.moveTo(entry.parentId)
+        return
+      }
       case "User": {
         this.closeTurn()
         const content =
-          this.note === undefined ? entry.content : [{ type: "text" as const, text: this.note }, ...entry.content]
+          this.note === undefined
+            ? entry.content
+            : [{ type: "text" as const, text: this.note, note: true as const }, ...entry.content]
         this.note = undefined
         const last = this.folded.at(-1)
         if (last?.role === "user") {
@@ -91,6 +112,24 @@ export class Conversation {
         return
       }
     }
+  }
+
+  /** Goes back to how it stood at an entry: before the last operation, which is where a head is moved to. */
+  private moveTo(to: number | null): void {
+    const { before } = this
+    if (before?.parent !== to) throw new Error(`the head moved to ${to}, which is not before the last operation`)
+    this.open = undefined
+    this.note = before.note
+    this.folded.length = before.length
+    // A message may have been joined with one that came later.
+    if (before.last !== undefined) this.folded[before.length - 1] = before.last
+  }
+
+  /** The calls of the last reply, and their results as far as there are any. */
+  lastTurn(): { readonly calls: ReadonlyArray<ToolCallPart>; readonly results: ReadonlyArray<ToolResult> } {
+    if (this.open === undefined) return { calls: [], results: [] }
+    const { calls, results } = this.open
+    return { calls, results: calls.flatMap((call) => results.get(call.id) ?? []) }
   }
 
   /** The calls of the last reply that have no end yet, and whether they were started. */

@@ -39,7 +39,7 @@ export const completed = (kind: OperationKind, usage: UsageReport): Draft =>
 export const failed = (kind: OperationKind, usage: UsageReport, error: Failure): Draft =>
   operationSettled(kind, "failed", usage, error, undefined)
 
-export const interrupted = (kind: OperationKind, usage: UsageReport, by: "caller" | OperationRef): Draft =>
+export const interrupted = (kind: OperationKind, usage: UsageReport, by: "caller" | "shutdown" | OperationRef): Draft =>
   operationSettled(kind, "interrupted", usage, undefined, by)
 
 const operationSettled = (
@@ -47,7 +47,7 @@ const operationSettled = (
   outcome: "completed" | "failed" | "interrupted",
   usage: UsageReport,
   error: Failure | undefined,
-  by: "caller" | OperationRef | undefined
+  by: "caller" | "shutdown" | OperationRef | undefined
 ): Draft => ({
   _tag: "OperationSettled",
   id: 0,
@@ -70,14 +70,18 @@ export const user = (content: ReadonlyArray<UserPart>): Draft => ({
   content
 })
 
+/** A word of the engine to the model, where the provider knows none but the user to say it. */
+export const note = (text: string): Draft => user([{ type: "text", text, note: true }])
+
 export type Assistant = Extract<Draft, { readonly _tag: "Assistant" }>
 
-/** `usage` is undefined where the provider told nothing. */
+/** `reported` tells whether the usage is what the provider told. */
 export const assistant = (
   content: ReadonlyArray<AssistantPart>,
   model: string,
   finish: FinishReason,
-  usage: Usage | undefined
+  usage: Usage,
+  reported: boolean
 ): Assistant => ({
   _tag: "Assistant",
   id: 0,
@@ -87,11 +91,9 @@ export const assistant = (
   content,
   model,
   finish,
-  usage: usage ?? noUsage,
-  usageReported: usage !== undefined
+  usage,
+  usageReported: reported
 })
-
-const noUsage: Usage = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, reasoning: 0 }
 
 export const toolStarted = (callId: string, name: string): Draft => ({
   _tag: "ToolStarted",
@@ -140,6 +142,15 @@ export const taskLink = (
   agent,
   description,
   callId
+})
+
+/** Goes on from an earlier entry, or from nothing. */
+export const headMoved = (to: number | null): Draft => ({
+  _tag: "HeadMoved",
+  id: 0,
+  parentId: to,
+  at: 0,
+  operationId: ""
 })
 
 export const taskSettled = (

@@ -26,7 +26,12 @@ export const HoldKind = Schema.Literal("prompt", "task", "skill", "shell", "comp
 
 export const OperationRef = Schema.Struct({ session: Schema.String, kind: HoldKind, operationId: Schema.String })
 
-export const TextPart = Schema.Struct({ type: Schema.Literal("text"), text: Schema.String })
+export const TextPart = Schema.Struct({
+  type: Schema.Literal("text"),
+  text: Schema.String,
+  /** Set where the words are the engine's own and nobody's request. */
+  note: Schema.optional(Schema.Literal(true))
+})
 
 export const ImagePart = Schema.Struct({
   type: Schema.Literal("image"),
@@ -85,6 +90,7 @@ const entry = <Tag extends string, Fields extends Schema.Struct.Fields>(tag: Tag
     _tag: Schema.Literal(tag),
     /** Its place in the session, from 1. */
     id: Schema.Positive.pipe(Schema.int()),
+    /** The entry before it in the conversation; `null` for the first. */
     parentId: Schema.NullOr(Schema.Positive.pipe(Schema.int())),
     /** Milliseconds since the epoch. */
     at: Schema.Number,
@@ -99,9 +105,9 @@ export const OperationSettled = entry("OperationSettled", {
   outcome: Schema.Literal("completed", "failed", "interrupted"),
   /** The error's tag and message, where it failed. */
   error: Schema.optional(Schema.UndefinedOr(Schema.Struct({ tag: Schema.String, message: Schema.String }))),
-  /** Who interrupted it: the caller, or the operation that took its place. */
-  by: Schema.optional(Schema.UndefinedOr(Schema.Union(Schema.Literal("caller"), OperationRef))),
-  usage: Schema.Struct({ turns: Usage, tasks: Usage, total: Usage })
+  /** Who interrupted it: the caller, the engine that ended, or the operation that took its place. */
+  by: Schema.optional(Schema.UndefinedOr(Schema.Union(Schema.Literal("caller", "shutdown"), OperationRef))),
+  usage: Schema.Struct({ turns: Usage, retries: Usage, compactions: Usage, tasks: Usage, total: Usage })
 })
 
 export const User = entry("User", { content: Schema.Array(UserPart) })
@@ -111,7 +117,7 @@ export const Assistant = entry("Assistant", {
   model: Schema.String,
   finish: FinishReason,
   usage: Usage,
-  /** `false` where the provider said nothing and the figures are zero. */
+  /** `false` where the provider said nothing and the figures are estimated, or said what cannot be and they are cut. */
   usageReported: Schema.Boolean
 })
 
@@ -146,6 +152,9 @@ export const TaskSettled = entry("TaskSettled", {
   usage: Usage
 })
 
+/** From here on the history goes on from an earlier entry, its parent; what lies between is kept and not seen. */
+export const HeadMoved = entry("HeadMoved", {})
+
 /** One immutable record of a session's history. */
 export const Entry = Schema.Union(
   OperationStarted,
@@ -155,7 +164,8 @@ export const Entry = Schema.Union(
   ToolStarted,
   ToolSettled,
   TaskLink,
-  TaskSettled
+  TaskSettled,
+  HeadMoved
 )
 export type Entry = typeof Entry.Type
 

@@ -51,8 +51,56 @@ export interface OperationFailed extends Durable {
 export interface OperationInterrupted extends Durable {
   readonly _tag: "OperationInterrupted"
   readonly kind: OperationKind
-  readonly by: "caller" | OperationRef
+  /** The caller, the engine that ended, or the operation that took its place. */
+  readonly by: "caller" | "shutdown" | OperationRef
   readonly usage: UsageReport
+}
+
+/** A model round-trip begins, and with it the calls that it will ask for. */
+export interface TurnStarted extends Live {
+  readonly _tag: "TurnStarted"
+  /** From 1 within the operation. */
+  readonly turn: number
+  readonly model: string
+}
+
+/** The reply came and its calls are settled. */
+export interface TurnCompleted extends Live {
+  readonly _tag: "TurnCompleted"
+  readonly turn: number
+}
+
+/** The operation failed or was interrupted in this turn. */
+export interface TurnFailed extends Live {
+  readonly _tag: "TurnFailed"
+  readonly turn: number
+  readonly error: Failure
+}
+
+/** The model failed and is asked again; the deltas since the turn began belong to nothing. */
+export interface ModelRetry extends Live {
+  readonly _tag: "ModelRetry"
+  readonly turn: number
+  /** How many attempts at this turn have failed. */
+  readonly attempt: number
+  readonly model: string
+  readonly error: Failure
+  /** How long is waited before the next attempt, in milliseconds. */
+  readonly delay: number
+  /** The model that is asked next. */
+  readonly next: string
+}
+
+/** Something that whoever watches should know, in a sentence. */
+export interface Notice extends Live {
+  readonly _tag: "Notice"
+  readonly message: string
+}
+
+/** The history goes on from an earlier entry, or from nothing. */
+export interface HeadMoved extends Durable {
+  readonly _tag: "HeadMoved"
+  readonly to: number | null
 }
 
 /** The session is free and nobody stands in line. */
@@ -65,6 +113,8 @@ export interface UserMessage extends Durable {
   readonly text: string
   /** Images are counted; their bytes are not in events. */
   readonly images: number
+  /** Whether it is a word of the engine to the model and not an input. */
+  readonly note: boolean
 }
 
 export interface AssistantMessage extends Durable {
@@ -143,6 +193,12 @@ export type Event =
   | OperationFailed
   | OperationInterrupted
   | Idle
+  | TurnStarted
+  | TurnCompleted
+  | TurnFailed
+  | ModelRetry
+  | Notice
+  | HeadMoved
   | UserMessage
   | AssistantMessage
   | TextDelta
@@ -155,7 +211,7 @@ export type Event =
   | TaskFailed
   | Synced
 
-const interrupted: Failure = { tag: "Interrupted", message: "It was interrupted." }
+export const interrupted: Failure = { tag: "Interrupted", message: "It was interrupted." }
 const unknown: Failure = { tag: "Unknown", message: "It failed." }
 
 /** The event of an entry. */
@@ -174,7 +230,8 @@ export const ofEntry = (session: string, entry: Entry): Event => {
     }
     case "User": {
       const text = entry.content.flatMap((part) => (part.type === "text" ? [part.text] : []))
-      return { _tag: "UserMessage", ...base, text: text.join("\n"), images: entry.content.length - text.length }
+      const note = entry.content.every((part) => part.type === "text" && part.note === true)
+      return { _tag: "UserMessage", ...base, text: text.join("\n"), images: entry.content.length - text.length, note }
     }
     case "Assistant": {
       const text = entry.content.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("")
@@ -190,6 +247,8 @@ export const ofEntry = (session: string, entry: Entry): Event => {
       const { callId, name, outcome, result } = entry
       return { _tag: "ToolSettled", ...base, callId, name, outcome, result }
     }
+    case "HeadMoved":
+      return { _tag: "HeadMoved", ...base, to: entry.parentId }
     case "TaskLink": {
       const { agent, callId, child, description, taskId } = entry
       return { _tag: "TaskStarted", ...base, taskId, child, agent, description, callId }

@@ -7,6 +7,7 @@ import { Conversation } from "./Conversation.js"
 import type { Draft } from "./Draft.js"
 import type { Entry } from "./Entry.js"
 import type { SessionNotFound, SessionStoreError, StoreError } from "./Errors.js"
+import type { Budget } from "./Budget.js"
 import type { LimitValues } from "./Limits.js"
 import type { Thinking } from "./Model.js"
 import type { SessionRow } from "./SessionStore.js"
@@ -15,6 +16,10 @@ import * as Usage from "./Usage.js"
 /** How a prompt runs, in effect: the call's wishes over the agent's over what is inherited. */
 export interface Call {
   readonly model: string
+  /** The models that are left to try when that one is not available. */
+  readonly fallbacks: ReadonlyArray<string>
+  /** What the operation and its tasks may use, where that is limited. */
+  readonly budget: Budget | undefined
   readonly thinking: Thinking | undefined
   readonly limits: LimitValues
 }
@@ -39,14 +44,24 @@ export class Journal {
   readonly conversation = new Conversation()
   row: SessionRow
   nextSeq = 1
+  /** The last entry of the conversation, which the next one follows. */
+  head: number | null = null
+  /** The operation that was started last, and where the conversation stood before. */
+  lastStart: { readonly operationId: string; readonly before: number | null } | undefined
+  /** The operation that was settled last as interrupted by another. */
+  lastCut: { readonly operationId: string; readonly by: string } | undefined
   /** The operation that works on it. */
   operationId = ""
   /** Usage of this operation's own turns. */
   turns = Usage.zero
+  /** Usage of attempts that failed. */
+  retries = Usage.zero
   /** Usage of the tasks that this operation delegated. */
   tasks = Usage.zero
   /** The call that runs, which its tasks inherit. */
   call: Call | undefined
+  /** Called before the operation's end is published: what is open within it is closed first. */
+  beforeEnd: ((end: Extract<Entry, { readonly _tag: "OperationSettled" }>) => void) | undefined
   /** The writes that wait for the one that is being stored; `undefined` while none is. */
   waiting: Array<WaitingWrite> | undefined
 
@@ -58,12 +73,13 @@ export class Journal {
   start(operationId: string): void {
     this.operationId = operationId
     this.turns = Usage.zero
+    this.retries = Usage.zero
     this.tasks = Usage.zero
     this.call = undefined
   }
 
   usage(): Usage.UsageReport {
-    return Usage.report(this.turns, this.tasks)
+    return Usage.report(this.turns, this.retries, Usage.zero, this.tasks)
   }
 }
 

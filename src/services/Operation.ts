@@ -28,3 +28,15 @@ export type OnBusy =
   | "wait"
   | "interrupt"
   | { readonly _tag: "wait"; readonly timeout?: number | undefined; readonly cap?: number | undefined }
+
+/**
+ * What a prompt does when its session is held; an idle one it prompts in any case.
+ *
+ * - `steer` joins the running prompt at the next boundary of its turns;
+ * - `followUp` becomes the next input of the running prompt when its model would stop;
+ * - `rollback` is `interrupt`, and the history goes on from before the operation that it interrupted.
+ *
+ * A text that is to join and cannot, because what runs is no prompt or ends before, is prompted in its turn: no input
+ * is lost.
+ */
+export type PromptOnBusy = OnBusy | "steer" | "followUp" | "rollback"

@@ -34,7 +34,7 @@ export interface Turn {
 /** What a script can see. */
 export interface View {
   readonly request: ModelRequest
-  /** The last text of the user. Earlier prompts that were never answered stand before it in the same message. */
+  /** The last text of the user, not of the engine. Earlier prompts that were never answered stand before it in the same message. */
   readonly prompt: string
   /** How many replies were given since the last user message. */
   readonly step: number
@@ -84,14 +84,16 @@ export const task = (
 export const view = (request: ModelRequest): View => {
   const { messages } = request
   let from = messages.length - 1
-  while (from >= 0 && messages[from]!.role !== "user") from--
+  while (from >= 0 && textOf(messages[from]) === "") from--
   const since = messages.slice(from + 1)
   const tools = since.flatMap((message) => (message.role === "tool" ? [message.results] : []))
+  // A note of the engine may follow the results.
+  const last = messages.findLast((message) => message.role !== "user" || textOf(message) !== "")
   return {
     request,
     prompt: textOf(messages[from]),
     step: since.filter((message) => message.role === "assistant").length,
-    results: messages.at(-1)?.role === "tool" ? (tools.at(-1) ?? []) : [],
+    results: last?.role === "tool" ? (tools.at(-1) ?? []) : [],
     allResults: tools.flat()
   }
 }
@@ -151,6 +153,9 @@ const sizeOf = (message: Message): number =>
       )
 
 const textOf = (message: Message | undefined): string => {
-  const last = message?.role === "user" ? message.content.findLast((part) => part.type === "text") : undefined
+  const last =
+    message?.role === "user"
+      ? message.content.findLast((part) => part.type === "text" && part.note === undefined)
+      : undefined
   return last?.type === "text" ? last.text : ""
 }

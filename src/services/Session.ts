@@ -5,6 +5,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type * as Agent from "./Agent.js"
+import type { AnySchema, ContextOf, ValueOf } from "./AnySchema.js"
 import type { Entry, UserPart } from "./Entry.js"
 import type {
   AgentNotFound,
@@ -13,6 +14,8 @@ import type {
   LimitReached,
   LockError,
   ModelError,
+  NoProgress,
+  ResultUnavailable,
   SandboxError,
   SessionAlreadyExists,
   SessionBusy,
@@ -25,7 +28,7 @@ import type { Event } from "./Event.js"
 import type { Journal } from "./History.js"
 import type { OwnLimits } from "./Limits.js"
 import type { Thinking } from "./Model.js"
-import type { OnBusy } from "./Operation.js"
+import type { OnBusy, PromptOnBusy } from "./Operation.js"
 import type { ExecResult } from "./Sandbox.js"
 import type { SessionRow } from "./SessionStore.js"
 import type * as Tool from "./Tool.js"
@@ -66,18 +69,55 @@ export interface OperationOptions {
 /** A text, or parts of text and images in order. */
 export type PromptInput = string | ReadonlyArray<UserPart>
 
-export interface PromptOptions<Tools extends ReadonlyArray<Tool.Any> = []> extends OperationOptions {
+/** How turns are to be run. */
+export interface TurnOptions<
+  Tools extends ReadonlyArray<Tool.Any> = [],
+  Result extends AnySchema | undefined = undefined
+> {
   readonly model?: string | undefined
+  /** The models tried, in order, when that one is not available after its retries. */
+  readonly fallbacks?: ReadonlyArray<string> | undefined
   readonly thinking?: Thinking | undefined
   /** Tools for this call, besides the agent's. */
   readonly tools?: Tools | undefined
+  /** The kind of value that the model is to finish with. */
+  readonly resultSchema?: Result | undefined
+  /** Images that go with the text. */
+  readonly images?: ReadonlyArray<Omit<Extract<UserPart, { readonly type: "image" }>, "type">> | undefined
   readonly limits?: Partial<OwnLimits> | undefined
 }
 
-/** What a prompt brought. */
-export interface Reply {
+export interface PromptOptions<
+  Tools extends ReadonlyArray<Tool.Any> = [],
+  Result extends AnySchema | undefined = undefined,
+  Busy extends PromptOnBusy = PromptOnBusy
+> extends TurnOptions<Tools, Result> {
+  /**
+   * What to do when the session is held; default `"reject"`. A text that joins a running prompt runs as that one does:
+   * the other options of its own hold only where it is prompted by itself.
+   */
+  readonly onBusy?: Busy | undefined
+}
+
+/** A text became an input of the prompt that was running. */
+export interface Delivered {
+  readonly _tag: "Delivered"
+  /** The operation whose input it is. */
+  readonly operationId: string
+}
+
+/** What a prompt gives, by its policy. */
+export type Answer<A, Busy> = Busy extends "steer" | "followUp" ? A | Delivered : A
+
+/** What a prompt brought; `value` where a `resultSchema` was given. */
+export interface Reply<A = unknown> {
+  readonly _tag: "Reply"
   /** The text of the last turn. */
   readonly text: string
+  /** The structured result. */
+  readonly value: A
+  /** The same as the model gave it, in JSON. */
+  readonly json: string | undefined
   /** Why the last turn ended. */
   readonly finish: string
   readonly usage: UsageReport
@@ -87,7 +127,11 @@ export interface Reply {
   readonly entries: { readonly from: number; readonly to: number }
 }
 
-export interface TaskOptions<Tools extends ReadonlyArray<Tool.Any> = []> extends PromptOptions<Tools> {
+export interface TaskOptions<
+  Tools extends ReadonlyArray<Tool.Any> = [],
+  Result extends AnySchema | undefined = undefined
+>
+  extends TurnOptions<Tools, Result>, OperationOptions {
   /** A declared subagent by name, or an agent given here; the general delegate where neither is. */
   readonly agent?: string | Agent.Agent | undefined
   /** What the task is about, in a few words, for people who watch. */
@@ -97,7 +141,7 @@ export interface TaskOptions<Tools extends ReadonlyArray<Tool.Any> = []> extends
 }
 
 /** What a task brought: its child's reply. */
-export interface TaskReply extends Reply {
+export interface TaskReply<A = unknown> extends Reply<A> {
   readonly taskId: string
   /** The child session. */
   readonly session: string
@@ -112,7 +156,10 @@ export interface ShellOptions extends OperationOptions {
 
 export type OperationError = LockError | SessionNotFound | StoreError
 
-export type PromptError = OperationError | InvalidInput | ToolNameConflict | ModelError | LimitReached
+export type PromptError = OperationError | InvalidInput | ToolNameConflict | ModelError | LimitReached | NoProgress
+
+/** What can be wrong besides, where a structured result was asked for. */
+export type ResultError<Result> = Result extends AnySchema ? ResultUnavailable : never
 
 export type TaskError = PromptError | AgentNotFound
 
@@ -124,19 +171,31 @@ export interface Session {
   /** The agent's name. */
   readonly agent: string
   readonly cwd: string
-  /** Appends the input and runs turns until the model asks for no more tools. */
-  readonly prompt: <const Tools extends ReadonlyArray<Tool.Any> = []>(
+  /** Appends the input and runs turns until the model asks for no more tools, or finishes with the result. */
+  readonly prompt: <
+    const Tools extends ReadonlyArray<Tool.Any> = [],
+    Result extends AnySchema | undefined = undefined,
+    const Busy extends PromptOnBusy = "reject"
+  >(
     input: PromptInput,
-    options?: PromptOptions<Tools>
-  ) => Effect.Effect<Reply, PromptError, Tool.Requirements<Tools[number]>>
+    options?: PromptOptions<Tools, Result, Busy>
+  ) => Effect.Effect<
+    Answer<Reply<ValueOf<Result>>, Busy>,
+    PromptError | ResultError<Result>,
+    Tool.Requirements<Tools[number]> | ContextOf<Result>
+  >
   /**
    * Runs a prompt in a new child session. Within a tool call of this session it re-enters under the running prompt;
    * otherwise it is an operation like any other.
    */
-  readonly task: <const Tools extends ReadonlyArray<Tool.Any> = []>(
+  readonly task: <const Tools extends ReadonlyArray<Tool.Any> = [], Result extends AnySchema | undefined = undefined>(
     input: PromptInput,
-    options?: TaskOptions<Tools>
-  ) => Effect.Effect<TaskReply, TaskError, Tool.Requirements<Tools[number]>>
+    options?: TaskOptions<Tools, Result>
+  ) => Effect.Effect<
+    TaskReply<ValueOf<Result>>,
+    TaskError | ResultError<Result>,
+    Tool.Requirements<Tools[number]> | ContextOf<Result>
+  >
   /** Runs a command in the sandbox and records it as if the model had run it. A non-zero exit is a value. */
   readonly shell: (command: string, options?: ShellOptions) => Effect.Effect<ExecResult, ShellError>
   /** The entries so far. */

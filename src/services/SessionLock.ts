@@ -25,8 +25,8 @@ export interface Lease extends OperationRef {
   readonly depth: number
   /** `true` from the grant until the session is being given back. */
   readonly live: boolean
-  /** Who interrupted the operation, where another operation did so to take its place. */
-  readonly interruptedBy: OperationRef | undefined
+  /** Who interrupted the operation: the one that takes its place, or the engine's end; `undefined` where neither did. */
+  readonly interruptedBy: OperationRef | "shutdown" | undefined
 }
 
 /** One tool call's child scope. Closing it ends the mark, then interrupts and awaits what was admitted through it. */

@@ -34,6 +34,8 @@ export interface ToolProblem {
 export interface Tool<out R = never> extends ToolSpec {
   /** In milliseconds; without one the engine's `toolDeadline` holds. */
   readonly deadline: number | undefined
+  /** It may be called again and again with the same result without that being held against the model. */
+  readonly polling: boolean
   /** Decodes the arguments, runs the handler, encodes the value. Never fails but with what the model is told. */
   readonly handle: (args: unknown, call: ToolCall) => Effect.Effect<unknown, ToolProblem, R>
 }
@@ -62,6 +64,8 @@ export interface Options<P, S, A, E, R> {
   readonly success?: S | undefined
   /** In milliseconds. */
   readonly deadline?: number | undefined
+  /** Set for a tool that is asked again until something has happened: its repetition is no lack of progress. */
+  readonly polling?: boolean | undefined
   /** Runs the call: an Effect, a promise or a plain value. What it fails with is told to the model. */
   readonly run: (params: Params<P>, call: ToolCall) => A | Effect.Effect<Value<S>, E, R>
 }
@@ -100,6 +104,7 @@ export const make = <
     name,
     description: options.description,
     deadline: options.deadline,
+    polling: options.polling ?? false,
     get inputSchema() {
       return (inputSchema ??= parameters?.jsonSchema() ?? noParameters)
     },

@@ -20,6 +20,10 @@ export interface Usage {
 export interface UsageReport {
   /** The operation's own turns. */
   readonly turns: Usage
+  /** Attempts at a turn that failed, as far as the provider told what they used. */
+  readonly retries: Usage
+  /** Summaries of the older part of the history. */
+  readonly compactions: Usage
   /** The totals of the tasks that it delegated. */
   readonly tasks: Usage
   readonly total: Usage
@@ -41,7 +45,13 @@ export const add = (a: Usage, b: Usage): Usage => {
   }
 }
 
-export const report = (turns: Usage, tasks: Usage): UsageReport => ({ turns, tasks, total: add(turns, tasks) })
+export const report = (turns: Usage, retries: Usage, compactions: Usage, tasks: Usage): UsageReport => ({
+  turns,
+  retries,
+  compactions,
+  tasks,
+  total: add(add(add(turns, retries), compactions), tasks)
+})
 
 /** Input and output together, the figure that people compare. */
 export const tokens = (usage: Usage): number => usage.input + usage.output

@@ -45,13 +45,17 @@ describe("a task under its own prompt", () => {
       assert.deepStrictEqual(own, [
         "OperationStarted",
         "UserMessage",
+        "TurnStarted",
         "AssistantMessage",
         "ToolStarted",
         "TaskStarted",
         "TaskCompleted",
         "ToolSettled",
+        "TurnCompleted",
+        "TurnStarted",
         "TextDelta",
         "AssistantMessage",
+        "TurnCompleted",
         "OperationCompleted",
         "Idle"
       ])

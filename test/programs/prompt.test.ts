@@ -119,7 +119,7 @@ describe("a failed prompt", () => {
       }
       yield* Effect.gen(function* () {
         const session = yield* open(Agent.make("a"))
-        const error = yield* Effect.flip(session.prompt("first"))
+        const error = yield* Effect.flip(session.prompt("first", { limits: { retries: 0 } }))
         assert.strictEqual(error._tag, "ModelUnavailable")
         yield* session.prompt("second")
       }).pipe(
@@ -138,7 +138,7 @@ describe("a failed prompt", () => {
           role: "user",
           content: [
             { type: "text", text: "first" },
-            { type: "text", text: "[The request above failed (ModelUnavailable) before it was answered.]" },
+            { type: "text", text: "[The request above failed (ModelUnavailable) before it was answered.]", note: true },
             { type: "text", text: "second" }
           ]
         }

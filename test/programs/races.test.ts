@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Option, TestClock } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, TestClock } from "effect"
 import { Agent, Model, Script, Sessions, SessionStore } from "effect-baton"
 import { engine, engineOver, messagesOf, recorder } from "../support/engine.js"
 import { problems } from "../support/validMessages.js"
@@ -115,10 +115,7 @@ describe("layers", () => {
       const gate = yield* Deferred.make<void>()
       const begun = yield* Deferred.make<void>()
       const over = (script: Script.Script) =>
-        Effect.provide(
-          Effect.map(Sessions.Sessions, (it) => it),
-          engineWith(script, Layer.succeedContext(memory))
-        )
+        Effect.map(Layer.build(engineWith(script, Layer.succeedContext(memory))), Context.get(Sessions.Sessions))
       const a = yield* over([
         Script.always({ before: Effect.zipRight(Deferred.succeed(begun, undefined), Deferred.await(gate)), text: "a" })
       ])

@@ -13,7 +13,13 @@ import { Events } from "../../src/services/Events.js"
 type AnyEvent = Event.Event
 
 const zero = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, reasoning: 0 }
-const usage = { turns: zero, tasks: zero, total: { ...zero, input: 1200, output: 34 } }
+const usage = {
+  turns: zero,
+  retries: zero,
+  compactions: zero,
+  tasks: zero,
+  total: { ...zero, input: 1200, output: 34 }
+}
 
 /** A prompt that delegates once; the child calls a tool that fails. */
 const story = (text: string, seq = { next: 1 }): ReadonlyArray<AnyEvent> => {
@@ -22,13 +28,13 @@ const story = (text: string, seq = { next: 1 }): ReadonlyArray<AnyEvent> => {
   const said = { model: "m", finish: "tool-calls" as const, usage: zero }
   return [
     { _tag: "OperationStarted", ...at("main", 0), kind: "prompt" },
-    { _tag: "UserMessage", ...at("main", 0), text, images: 0 },
+    { _tag: "UserMessage", ...at("main", 0), text, images: 0, note: false },
     { _tag: "TextDelta", session: "main", at: 5, operationId: "op-main", text },
     { _tag: "AssistantMessage", ...at("main", 10), ...said, text, calls: calls("task", { prompt: text }) },
     { _tag: "ToolStarted", ...at("main", 10), callId: "c", name: "task" },
     { _tag: "TaskStarted", ...at("main", 10), taskId: "t", child: "kid", agent: text, description: text, callId: "c" },
     { _tag: "OperationStarted", ...at("kid", 11), kind: "prompt" },
-    { _tag: "UserMessage", ...at("kid", 11), text, images: 0 },
+    { _tag: "UserMessage", ...at("kid", 11), text, images: 0, note: false },
     { _tag: "AssistantMessage", ...at("kid", 20), ...said, text, calls: calls("bash", { command: text }) },
     { _tag: "ToolStarted", ...at("kid", 20), callId: "c", name: "bash" },
     { _tag: "ToolSettled", ...at("kid", 1520), callId: "c", name: "bash", outcome: "failure", result: text },

@@ -41,7 +41,10 @@ describe("a task of the application", () => {
     Effect.gen(function* () {
       const sessions = yield* Sessions.Sessions
       const session = yield* open(Agent.make("a", { subagents: [Agent.make("b"), Agent.make("c")] }))
-      assert.strictEqual((yield* session.task("silent")).text, "(task completed with no text)")
+      assert.strictEqual(
+        (yield* session.task("silent", { limits: { retries: 0 } })).text,
+        "(task completed with no text)"
+      )
       const error = yield* Effect.flip(session.task("x", { agent: "d" }))
       assert.strictEqual(error.message, 'There is no agent "d" (known agents: b, c).')
       assert.strictEqual((yield* sessions.list("s")).length, 1)
@@ -336,7 +339,7 @@ describe("usage", () => {
           Script.on(
             "sub",
             { calls: [Script.call("t")], usage: usage(4) },
-            { fail: new Errors.ModelUnavailable({ model: "scripted", reason: "gone" }) }
+            { fail: new Errors.ModelRejected({ model: "scripted", reason: "gone" }) }
           )
         ])
       )

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Effect, Fiber, Schema } from "effect"
 import { Agent, Errors, Script, Sessions, SessionStore, Tool } from "effect-baton"
 import { Entry } from "effect-baton/schema"
 import { engine } from "../support/engine.js"
@@ -15,6 +15,10 @@ describe("the record format", () => {
       ])
       yield* Effect.flip(session.prompt("fail"))
       yield* Effect.timeoutOption(session.prompt("hang"), 0)
+      const hanging = yield* Effect.fork(session.prompt("hang"))
+      yield* Effect.yieldNow()
+      yield* session.prompt("again", { onBusy: "rollback" })
+      yield* Fiber.await(hanging)
       yield* Effect.flip(session.shell("ls"))
       yield* Effect.flip(session.task("fail"))
       const decode = Schema.decodeUnknownSync(Entry.Entry, { onExcessProperty: "error" })
@@ -37,6 +41,7 @@ describe("the record format", () => {
             "done"
           ),
           Script.on("sub", "ok"),
+          Script.on("again", "ok"),
           Script.on("fail", { fail: new Errors.ModelRejected({ model: "m", reason: "no", status: 400 }) }),
           Script.on("hang", { before: Effect.never })
         ])

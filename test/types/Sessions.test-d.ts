@@ -48,6 +48,7 @@ describe("Sessions", () => {
       | "ModelRejected"
       | "ContextOverflow"
       | "LimitReached"
+      | "NoProgress"
     >()
     expectTypeOf<Exclude<Sessions.TaskError, Sessions.PromptError>>().toEqualTypeOf<Errors.AgentNotFound>()
     const caught = (session: Sessions.Session) => Effect.catchTag(session.prompt("x"), "SessionBusy", () => Effect.void)

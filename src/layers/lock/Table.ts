@@ -22,6 +22,8 @@ export interface Table {
   readonly shut: (lease: LeaseState) => ReadonlySet<LeaseState>
   /** Lets nobody enter through a delegation any longer. Gives what must end with it. */
   readonly shutDelegation: (delegation: DelegationState) => ReadonlySet<LeaseState>
+  /** Lets nobody enter any longer, and sends those in line away. Gives every operation that holds a session. */
+  readonly shutDown: () => ReadonlySet<LeaseState>
 }
 
 export const makeTable = (limits: { readonly taskWidth: number; readonly taskDepth: number }): Table => {
@@ -187,6 +189,20 @@ export const makeTable = (limits: { readonly taskWidth: number; readonly taskDep
     }
   }
 
+  const shutDown = (): ReadonlySet<LeaseState> => {
+    const ending = new Set<LeaseState>()
+    for (const gate of [...table.values()]) {
+      for (const line of [gate.urgent, gate.line]) {
+        for (let waiter = line.peek(); waiter !== undefined; waiter = line.peek()) dismiss(waiter, "retry")
+      }
+      for (const holder of gate.holders) {
+        holder.interruptedBy ??= "shutdown"
+        ending.add(holder)
+      }
+    }
+    return ending
+  }
+
   return {
     size: () => table.size,
     holderOf: (session) => {
@@ -197,7 +213,8 @@ export const makeTable = (limits: { readonly taskWidth: number; readonly taskDep
     dismiss,
     settle,
     shut,
-    shutDelegation
+    shutDelegation,
+    shutDown
   }
 }
 

@@ -14,7 +14,7 @@ import { Line, type Place } from "./Line.js"
 export class LeaseState implements Lease {
   phase: "waiting" | "live" | "closing" | "ended" = "waiting"
   since = 0
-  interruptedBy: OperationRef | undefined
+  interruptedBy: OperationRef | "shutdown" | undefined
   /** Set when someone wants it to end before its fiber is known. */
   stopped = false
   /** The fiber to interrupt. */

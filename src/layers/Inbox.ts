@@ -1,0 +1,50 @@
+/**
+ * The inboxes of one process: what waits in them ends with it.
+ */
+import * as Layer from "effect/Layer"
+import { Inbox, type Input } from "../services/Inbox.js"
+
+export const layer: Layer.Layer<Inbox> = Layer.sync(Inbox, () => {
+  /** Only those that hold something. */
+  const waiting = new Map<string, ReadonlyArray<Input>>()
+  const readers = new Map<string, string>()
+
+  const keep = (incarnation: string, inputs: ReadonlyArray<Input>) => {
+    if (inputs.length === 0) waiting.delete(incarnation)
+    else waiting.set(incarnation, inputs)
+  }
+
+  return {
+    put: (incarnation, input) => keep(incarnation, [...(waiting.get(incarnation) ?? []), input]),
+    withdraw: (incarnation, input) => {
+      const inputs = waiting.get(incarnation)
+      if (inputs?.includes(input) !== true) return false
+      keep(
+        incarnation,
+        inputs.filter((it) => it !== input)
+      )
+      return true
+    },
+    take: (incarnation, when) => {
+      const inputs = waiting.get(incarnation)
+      if (inputs === undefined) return none
+      const taken = inputs.filter((it) => when === "all" || it.when === when)
+      keep(
+        incarnation,
+        inputs.filter((it) => !taken.includes(it))
+      )
+      return taken
+    },
+    waits: (incarnation) => waiting.has(incarnation),
+    giveBack: (incarnation, inputs) => keep(incarnation, [...inputs, ...(waiting.get(incarnation) ?? [])]),
+    open: (incarnation, operationId) => {
+      readers.set(incarnation, operationId)
+    },
+    close: (incarnation) => {
+      readers.delete(incarnation)
+    },
+    reader: (incarnation) => readers.get(incarnation)
+  }
+})
+
+const none: ReadonlyArray<Input> = []

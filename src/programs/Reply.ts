@@ -1,0 +1,124 @@
+/**
+ * A reply of a model as it arrives.
+ */
+import type { AssistantPart, ToolCallPart } from "../services/Entry.js"
+import * as Json from "../services/Json.js"
+import type { ModelEvent } from "../services/Model.js"
+import type { Usage } from "../services/Usage.js"
+import type { Operation } from "./operation.js"
+import { wellFormed } from "./toolset.js"
+
+export class Reply {
+  readonly parts: Array<AssistantPart> = []
+  /** When something arrived last, in milliseconds since the epoch. */
+  heardAt: number
+  /** What the provider told of its usage before the end. */
+  usage: Usage | undefined
+  /** All text so far. */
+  said = ""
+  private text = ""
+  private reasoning = ""
+
+  constructor(private readonly operation: Operation) {
+    this.heardAt = operation.clock.unsafeCurrentTimeMillis()
+    operation.reply = this
+  }
+
+  take(event: ModelEvent): void {
+    // A model that speaks after its end is not heard.
+    if (this.operation.reply !== this) return
+    this.heardAt = this.operation.clock.unsafeCurrentTimeMillis()
+    switch (event._tag) {
+      case "TextDelta":
+        this.closeReasoning()
+        this.text += event.text
+        this.said += event.text
+        return this.publish("TextDelta", event.text)
+      case "TextEnd":
+        return this.closeText(event.metadata)
+      case "ReasoningDelta":
+        this.closeText()
+        this.reasoning += event.text
+        return this.publish("ReasoningDelta", event.text)
+      case "ReasoningEnd":
+        return this.closeReasoning(event.metadata)
+      case "ToolCall": {
+        this.closeText()
+        this.closeReasoning()
+        this.parts.push(toolCall(event, this.parts))
+        return
+      }
+      case "UsageSoFar":
+        this.usage = event.usage
+        return
+      case "Notice":
+        return this.operation.notice(event.message)
+    }
+  }
+
+  /** Ends it: nothing more is taken. */
+  end(): void {
+    this.closeText()
+    this.closeReasoning()
+    if (this.operation.reply === this) this.operation.reply = undefined
+  }
+
+  private closeText(metadata?: unknown): void {
+    if (this.text === "") return
+    const text = Json.cleanText(this.text)
+    this.parts.push({ type: "text", text, ...(metadata === undefined ? undefined : { metadata }) })
+    this.text = ""
+  }
+
+  private closeReasoning(metadata?: unknown): void {
+    if (this.reasoning === "" && metadata === undefined) return
+    const text = Json.cleanText(this.reasoning)
+    // What a provider has signed goes back as it came or not at all.
+    const altered = metadata !== undefined && text !== this.reasoning
+    if (altered) this.operation.notice("Reasoning that is not clean text was left out of the history.")
+    else this.parts.push({ type: "reasoning", text, ...(metadata === undefined ? undefined : { metadata }) })
+    this.reasoning = ""
+  }
+
+  private publish(_tag: "TextDelta" | "ReasoningDelta", text: string): void {
+    const { engine, id, ref } = this.operation
+    if (!engine.events.heard(ref.id)) return
+    engine.events.publish({ _tag, session: ref.id, at: this.heardAt, operationId: id, text })
+  }
+}
+
+/** The longest call id that providers take back. */
+const maxCallId = 64
+
+/** The longest text of unparsed arguments that is kept. */
+const maxRaw = 4_000
+
+/** A call as the history keeps it: with an id that is unique in its turn, and arguments that went through the gate. */
+const toolCall = (
+  event: Extract<ModelEvent, { readonly _tag: "ToolCall" }>,
+  before: ReadonlyArray<AssistantPart>
+): ToolCallPart => {
+  const taken = (id: string) => before.some((part) => part.type === "tool-call" && part.id === id)
+  let id = event.id !== "" && event.id.length <= maxCallId && event.id.isWellFormed() ? event.id : ""
+  for (let n = before.length; id === "" || taken(id); n++) id = `call_${n}`
+  const args = Json.clean(event.args)
+  const isObject = typeof event.args === "object" && event.args !== null && !Array.isArray(event.args)
+  const usable = isObject && "value" in args
+  const raw = event.raw ?? (usable ? undefined : rawOf(event.args))
+  return {
+    type: "tool-call",
+    id,
+    name: wellFormed.test(event.name) ? event.name : "invalid_tool",
+    args: usable && event.raw === undefined ? args.value : {},
+    ...(raw === undefined ? undefined : { raw: Json.cleanText(raw.slice(0, maxRaw)) }),
+    ...(event.metadata === undefined ? undefined : { metadata: event.metadata })
+  }
+}
+
+const rawOf = (args: unknown): string => {
+  try {
+    return JSON.stringify(args) ?? String(args)
+  } catch {
+    return String(args)
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * Finds who takes a tool call.
+ */
+import type { ToolCallPart } from "../services/Entry.js"
+import { copy } from "../services/Json.js"
+import type { ToolCall } from "../services/Tool.js"
+import type { Operation } from "./operation.js"
+import type { Dispatched } from "./toolCalls.js"
+import type { Toolset } from "./toolset.js"
+import type { Wanted } from "./wanted.js"
+
+/** Calls go to the tools, to the task tool, to the result that is wanted, or are refused with what would be right. */
+export const dispatcher =
+  (running: Operation, tools: Toolset, wanted: Wanted | undefined) =>
+  (call: ToolCallPart): Dispatched<unknown> => {
+    if (wanted?.verdict !== undefined) return { _tag: "NotRun" }
+    if (call.raw !== undefined) {
+      return refused(`The arguments of "${call.name}" are not a JSON object. You sent: ${call.raw.slice(0, maxQuoted)}`)
+    }
+    if (call.name === "task") {
+      // A task is bounded by what it runs, not by a time.
+      const handle = (context: ToolCall) => running.engine.taskTool.handle(running.ref, call.args, context)
+      return { _tag: "Handled", deadline: Number.POSITIVE_INFINITY, handle }
+    }
+    if (wanted !== undefined && (call.name === "finish" || call.name === "give_up")) {
+      return { _tag: "Handled", deadline: undefined, handle: () => wanted.handle(call.name, call.args) }
+    }
+    const tool = tools.byName.get(call.name)
+    if (tool !== undefined) {
+      return { _tag: "Handled", deadline: tool.deadline, handle: (context) => tool.handle(copy(call.args), context) }
+    }
+    const known = tools.specs.map((spec) => spec.name)
+    return refused(
+      known.length === 0
+        ? `There is no tool "${call.name}", nor any other.`
+        : `There is no tool "${call.name}". The tools are: ${known.join(", ")}.`
+    )
+  }
+
+/** How much of unusable arguments is quoted back, in UTF-16 code units. */
+const maxQuoted = 500
+
+const refused = (text: string): Dispatched<never> => ({ _tag: "Refused", text: text.toWellFormed() })

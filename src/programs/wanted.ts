@@ -1,0 +1,109 @@
+/**
+ * A structured result: the tools by which a model finishes with it or gives up, and what it said by them.
+ */
+import * as Effect from "effect/Effect"
+import { type AnySchema, codec, explainIssue } from "../services/AnySchema.js"
+import type { ToolSpec } from "../services/Model.js"
+import type { ToolProblem } from "../services/Tool.js"
+
+/** How it ended; the first one counts. */
+export type Verdict =
+  | { readonly _tag: "Result"; readonly value: unknown; readonly json: string }
+  | { readonly _tag: "GivenUp"; readonly reason: string }
+
+/** What a model is told that stopped without a result. */
+export const reminder =
+  "[You stopped without a result. Call `finish` with it, or `give_up` with the reason why there is none.]"
+
+/** A result that is asked for. */
+export class Wanted {
+  verdict: Verdict | undefined
+  readonly specs: ReadonlyArray<ToolSpec>
+  /** How often the model was reminded. */
+  reminders = 0
+  private readonly tools: Made
+
+  constructor(schema: AnySchema) {
+    this.tools = make(schema)
+    this.specs = this.tools.specs
+  }
+
+  /** Handles a call of `finish` or `give_up`. */
+  handle(name: string, args: unknown): Effect.Effect<string, ToolProblem, unknown> {
+    return Effect.suspend(() => {
+      if (this.verdict !== undefined) return Effect.fail({ text: "The work is finished already." })
+      if (name === "give_up") return this.giveUp(args)
+      const encoded = this.tools.wrapped ? (args as { readonly result?: unknown }).result : args
+      return Effect.matchEffect(this.tools.decode(encoded), {
+        onFailure: (text) => Effect.fail({ text }),
+        onSuccess: (value) => this.take({ _tag: "Result", value, json: JSON.stringify(encoded) })
+      })
+    })
+  }
+
+  private giveUp(args: unknown): Effect.Effect<string, ToolProblem> {
+    const { reason } = args as { readonly reason?: unknown }
+    if (typeof reason !== "string" || reason.trim() === "") return Effect.fail({ text: '"reason" must be a text.' })
+    return this.take({ _tag: "GivenUp", reason: reason.trim() })
+  }
+
+  /** Another one may have come first, while this one was decoded. */
+  private take(verdict: Verdict): Effect.Effect<string, ToolProblem> {
+    if (this.verdict !== undefined) return Effect.fail({ text: "The work is finished already." })
+    this.verdict = verdict
+    return Effect.succeed("Accepted.")
+  }
+}
+
+interface Made {
+  readonly specs: ReadonlyArray<ToolSpec>
+  /** Whether the result is a field of the arguments, which providers want to be an object. */
+  readonly wrapped: boolean
+  /** Decodes a result, or says what is wrong with it and where. */
+  readonly decode: (encoded: unknown) => Effect.Effect<unknown, string, unknown>
+}
+
+const made = new WeakMap<AnySchema, Made>()
+
+/** Made once for a schema, so that a provider's adapter meets the same tools again. */
+const make = (schema: AnySchema): Made => {
+  let known = made.get(schema)
+  if (known === undefined) {
+    const { decode, jsonSchema } = codec(schema)
+    const result = jsonSchema()
+    const wrapped = !("type" in result && result.type === "object")
+    known = {
+      specs: [
+        { name: "finish", description: "Ends the work with its result.", inputSchema: wrapped ? wrap(result) : result },
+        giveUp
+      ],
+      wrapped,
+      decode: (encoded) =>
+        Effect.mapError(decode(encoded), (issue) => `The result is not of the kind asked for.\n${explainIssue(issue)}`)
+    }
+    made.set(schema, known)
+  }
+  return known
+}
+
+const wrap = (result: object): object => {
+  const { $defs, ...schema } = result as { readonly $defs?: object }
+  return {
+    type: "object",
+    properties: { result: schema },
+    required: ["result"],
+    additionalProperties: false,
+    ...($defs === undefined ? undefined : { $defs })
+  }
+}
+
+const giveUp: ToolSpec = {
+  name: "give_up",
+  description: "Ends the work without a result, where there can be none.",
+  inputSchema: {
+    type: "object",
+    properties: { reason: { type: "string", description: "Why there is no result." } },
+    required: ["reason"],
+    additionalProperties: false
+  }
+}

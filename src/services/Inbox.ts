@@ -1,0 +1,48 @@
+/**
+ * Inputs that are to join the prompt that runs in their session.
+ */
+import * as Context from "effect/Context"
+import type { UserPart } from "./Entry.js"
+
+/** When an input is delivered: at the next boundary of turns, or when the model would stop. */
+export type When = "steer" | "followUp"
+
+/** An input that waits. */
+export interface Input {
+  readonly content: ReadonlyArray<UserPart>
+  readonly when: When
+  /** Told once: by which operation it was delivered. */
+  readonly onDelivered: (operationId: string) => void
+}
+
+export class Inbox extends Context.Tag("baton/Inbox")<
+  Inbox,
+  {
+    /** Puts an input behind those that wait for the session, by its incarnation. */
+    readonly put: (incarnation: string, input: Input) => void
+
+    /** Takes an input out again. `false` where it is being delivered, or was. */
+    readonly withdraw: (incarnation: string, input: Input) => boolean
+
+    /**
+     * Takes what waits out, in order: what is to be delivered now, or all of it. Who takes it delivers it, and tells,
+     * or gives it back.
+     */
+    readonly take: (incarnation: string, when: "steer" | "all") => ReadonlyArray<Input>
+
+    /** Whether anything waits. */
+    readonly waits: (incarnation: string) => boolean
+
+    /** Puts inputs back before those that wait. */
+    readonly giveBack: (incarnation: string, inputs: ReadonlyArray<Input>) => void
+
+    /** A prompt runs that will look here again before it ends. */
+    readonly open: (incarnation: string, operationId: string) => void
+
+    /** It will not look any more. */
+    readonly close: (incarnation: string) => void
+
+    /** The operation that will look here again, if there is one. */
+    readonly reader: (incarnation: string) => string | undefined
+  }
+>() {}
