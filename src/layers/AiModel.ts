@@ -1,22 +1,19 @@
 /**
- * The model port over the providers of `@effect/ai`.
+ * The model port over the providers of `@effect/ai`, and over servers that speak OpenAI's older API.
  */
-import type * as AiError from "@effect/ai/AiError"
 import * as LanguageModel from "@effect/ai/LanguageModel"
-import type * as Response from "@effect/ai/Response"
-import type * as Tool from "@effect/ai/Tool"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
+import type * as Scope from "effect/Scope"
 import { ModelNotConfigured } from "../services/Errors.js"
 import { Model, type ModelRequest } from "../services/Model.js"
-import { type Asked, rejected } from "./ai/errors.js"
 import { load } from "./ai/load.js"
-import { promptOf, toolsOf, Unreadable } from "./ai/prompt.js"
-import { Round } from "./ai/round.js"
+import { onceMoreWithout } from "./ai/reasoning.js"
+import { over, type RoundTrip } from "./ai/roundTrip.js"
 import type * as AnthropicModel from "./AnthropicModel.js"
+import type * as CompatibleModel from "./CompatibleModel.js"
 import type * as OpenAiModel from "./OpenAiModel.js"
 
 export interface Options {
@@ -45,26 +42,20 @@ export interface Options {
 export const layer = (options: Options): Layer.Layer<Model, never, LanguageModel.LanguageModel> =>
   Layer.effect(
     Model,
-    Effect.map(LanguageModel.LanguageModel, (languageModel) => ({
-      defaultModel: options.model,
-      stream: (request, emit) =>
-        Effect.suspend(() => {
-          if (options.configure === undefined && request.model !== options.model) {
-            return Effect.fail(new ModelNotConfigured({ model: request.model }))
-          }
-          const asked: Asked = { model: request.model, secrets: options.secrets ?? [] }
-          const parts = partsOf(languageModel, request)
-          if (parts instanceof Unreadable) return Effect.fail(rejected(parts.message, asked))
-          const round = new Round(request, emit, asked)
-          const services = options.configure?.(request) ?? Context.empty()
-          return parts.pipe(
-            Stream.catchAll((error) => Stream.execute(round.failed(error))),
-            Stream.runForEachChunk((chunk) => round.read(chunk)),
-            Effect.zipRight(Effect.suspend(() => round.end())),
-            Effect.mapInputContext((context: Context.Context<never>) => Context.merge(context, services))
-          )
-        })
-    }))
+    Effect.map(LanguageModel.LanguageModel, (languageModel) => {
+      const roundTrip = over(languageModel)
+      const { configure } = options
+      return serve(options, options.secrets ?? [], (request, emit, asked) => {
+        if (configure === undefined) {
+          return request.model === options.model
+            ? roundTrip(request, emit, asked)
+            : Effect.fail(new ModelNotConfigured({ model: request.model }))
+        }
+        return Effect.mapInputContext(roundTrip(request, emit, asked), (context: Context.Context<never>) =>
+          Context.merge(context, configure(request))
+        )
+      })
+    })
   )
 
 /**
@@ -72,16 +63,7 @@ export const layer = (options: Options): Layer.Layer<Model, never, LanguageModel
  * `@effect/ai-anthropic` is loaded when the layer is built, which fails where it is not installed.
  */
 export const layerAnthropic = (options: AnthropicModel.Options): Layer.Layer<Model, ModelNotConfigured> =>
-  Layer.unwrapEffect(
-    Effect.map(
-      load(options.model, () => import("./AnthropicModel.js"), "@effect/ai", "@effect/ai-anthropic"),
-      (provider) =>
-        Layer.provide(
-          layer({ model: options.model, configure: provider.configure(options), secrets: [options.apiKey] }),
-          provider.layer(options)
-        )
-    )
-  )
+  provider(options, () => import("./AnthropicModel.js"), "@effect/ai-anthropic")
 
 /**
  * OpenAI's Responses API, or a server that speaks it. A request may name any of its models, with or without `openai/`
@@ -89,28 +71,36 @@ export const layerAnthropic = (options: AnthropicModel.Options): Layer.Layer<Mod
  * built, which fails where it is not installed.
  */
 export const layerOpenAi = (options: OpenAiModel.Options): Layer.Layer<Model, ModelNotConfigured> =>
-  Layer.unwrapEffect(
-    Effect.map(
-      load(options.model, () => import("./OpenAiModel.js"), "@effect/ai", "@effect/ai-openai"),
-      (provider) =>
-        Layer.provide(
-          layer({ model: options.model, configure: provider.configure(options), secrets: [options.apiKey] }),
-          provider.layer(options)
-        )
+  provider(options, () => import("./OpenAiModel.js"), "@effect/ai-openai")
+
+/**
+ * OpenAI's older API, Chat Completions, as Ollama, vLLM, OpenRouter and many more serve it. A request may name any of
+ * the server's models, with or without `compatible/` before the name.
+ */
+export const layerCompatible = (options: CompatibleModel.Options): Layer.Layer<Model, ModelNotConfigured> =>
+  provider(options, () => import("./CompatibleModel.js"), "@effect/platform", "@effect/experimental")
+
+const provider = <O extends { readonly model: string; readonly apiKey?: Redacted.Redacted | undefined }>(
+  options: O,
+  module: () => Promise<{ readonly make: (options: O) => Effect.Effect<RoundTrip, never, Scope.Scope> }>,
+  ...packages: ReadonlyArray<string>
+): Layer.Layer<Model, ModelNotConfigured> =>
+  Layer.scoped(
+    Model,
+    load(options.model, module, "@effect/ai", ...packages).pipe(
+      Effect.flatMap(({ make }) => make(options)),
+      Effect.map((roundTrip) => serve(options, options.apiKey === undefined ? [] : [options.apiKey], roundTrip))
     )
   )
 
-type Parts = Stream.Stream<Response.StreamPart<Record<string, Tool.Any>>, AiError.AiError>
-
-const partsOf = (languageModel: LanguageModel.Service, request: ModelRequest): Parts | Unreadable => {
-  try {
-    const prompt = promptOf(request)
-    const tools = toolsOf(request.tools)
-    return tools === undefined
-      ? languageModel.streamText({ prompt, disableToolCallResolution: true })
-      : (languageModel.streamText({ prompt, ...tools, disableToolCallResolution: true }) as Parts)
-  } catch (error) {
-    if (error instanceof Unreadable) return error
-    throw error
+const serve = (
+  options: { readonly model: string },
+  secrets: ReadonlyArray<Redacted.Redacted>,
+  roundTrip: RoundTrip
+): Context.Tag.Service<Model> => {
+  const whole = onceMoreWithout(roundTrip)
+  return {
+    defaultModel: options.model,
+    stream: (request, emit) => Effect.suspend(() => whole(request, emit, { model: request.model, secrets }))
   }
 }

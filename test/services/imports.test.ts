@@ -64,7 +64,9 @@ describe("what is loaded", () => {
   })
 
   it("by the models over @effect/ai: no provider", () => {
-    const providers = [...loadedBy(["src/ai.ts"])].filter((name) => /ai-(anthropic|openai)|Anthropic|OpenAi/.test(name))
+    const providers = [...loadedBy(["src/ai.ts"])].filter((name) =>
+      /ai-(anthropic|openai)|Anthropic|OpenAi|Compatible/.test(name)
+    )
     assert.deepStrictEqual(providers, [])
   })
 })
