@@ -9,6 +9,7 @@ import type { Model } from "../services/Model.js"
 import * as Known from "./ai/knownModels.js"
 import * as AiModel from "./AiModel.js"
 import type * as AnthropicModel from "./AnthropicModel.js"
+import type * as CompatibleModel from "./CompatibleModel.js"
 import type { Entry } from "./ModelRegistry.js"
 import type * as OpenAiModel from "./OpenAiModel.js"
 
@@ -32,6 +33,14 @@ export const openAi = (options: Keyed<OpenAiModel.Options>): Entry => ({
   layer: withKey(options.apiKey, (apiKey) => AiModel.layerOpenAi({ ...options, apiKey, model })),
   info: Known.openai
 })
+
+/** A server that speaks OpenAI's older API, for the `providers` of a registry. It may ask for no key. */
+export const compatible = (
+  options: Omit<Keyed<CompatibleModel.Options>, "apiKey"> & { readonly apiKey?: Key | undefined }
+): Entry => {
+  const layer = (apiKey?: Redacted.Redacted) => AiModel.layerCompatible({ ...options, apiKey, model })
+  return { layer: options.apiKey === undefined ? layer() : withKey(options.apiKey, layer) }
+}
 
 const withKey = <E>(
   key: Key,

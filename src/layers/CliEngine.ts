@@ -30,8 +30,8 @@ export const layer = (
 
 /** Every model that the environment makes available. A provider is loaded when one of its models is first asked for. */
 const models = ({ fallbacks, model, providers }: ModelChoice): Layer.Layer<Model, ModelNotConfigured> => {
-  const { anthropic, openai } = providers
-  const served: Record<string, ModelRegistry.Entry> = {}
+  const { anthropic, compatible, openai } = providers
+  const served: Record<string, ModelRegistry.Served<never>> = {}
   if (anthropic !== undefined) {
     const layer = provider("@effect/ai-anthropic", (Ai) => Ai.anthropic(anthropic))
     served.anthropic = { layer, info: Known.anthropic }
@@ -39,6 +39,9 @@ const models = ({ fallbacks, model, providers }: ModelChoice): Layer.Layer<Model
   if (openai !== undefined) {
     const layer = provider("@effect/ai-openai", (Ai) => Ai.openAi(openai))
     served.openai = { layer, info: Known.openai }
+  }
+  if (compatible !== undefined) {
+    served.compatible = provider("@effect/platform", (Ai) => Ai.compatible(compatible))
   }
   return ModelRegistry.layer({
     providers: served,

@@ -88,7 +88,9 @@ const options = {
     Options.withDefault(".")
   ),
   model: Options.text("model").pipe(
-    Options.withDescription("anthropic/<id>, openai/<id> or scripted. Default: told by the keys in the environment."),
+    Options.withDescription(
+      "anthropic/<id>, openai/<id>, compatible/<id> or scripted. Default: told by the keys in the environment."
+    ),
     Options.optional
   ),
   fallback: Options.text("fallback").pipe(
@@ -110,7 +112,7 @@ const options = {
 const footer = HelpDoc.blocks([
   HelpDoc.h1("ENVIRONMENT"),
   HelpDoc.p("ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL (without /v1)"),
-  HelpDoc.p("OPENAI_API_KEY, OPENAI_BASE_URL (with /v1)"),
+  HelpDoc.p("OPENAI_API_KEY, OPENAI_BASE_URL (with /v1; of compatible/<id> too, which may need no key)"),
   HelpDoc.p("NO_COLOR  no colours"),
   HelpDoc.h1("EXIT CODES"),
   HelpDoc.p("0 completed, 1 failed, 2 usage or configuration, 3 the session is busy, 130 interrupted")

@@ -13,10 +13,17 @@ export interface Access {
   readonly apiUrl: string | undefined
 }
 
+/** Where a server is reached that speaks OpenAI's older API; many ask for no key. */
+export interface CompatibleAccess {
+  readonly apiKey: Redacted.Redacted | undefined
+  readonly apiUrl: string
+}
+
 /** The providers that the environment makes available, by the prefix of their models. */
 export interface Providers {
   readonly anthropic?: Access | undefined
   readonly openai?: Access | undefined
+  readonly compatible?: CompatibleAccess | undefined
 }
 
 /** The models of a run. */
@@ -69,7 +76,8 @@ const preferred = (asked: string | undefined, { anthropic, openai }: Providers):
 /** What each provider needs in the environment. */
 const needs: Readonly<Record<keyof Providers, string>> = {
   anthropic: "ANTHROPIC_API_KEY",
-  openai: "OPENAI_API_KEY"
+  openai: "OPENAI_API_KEY",
+  compatible: "OPENAI_BASE_URL"
 }
 
 const prefixOf = (model: string) => model.slice(0, Math.max(0, model.indexOf("/"))) as keyof Providers
@@ -112,7 +120,8 @@ const environment: Config.Config<Providers> = Config.map(
   }),
   ({ anthropicKey, anthropicUrl, openaiKey, openaiUrl }) => ({
     anthropic: access(anthropicKey, anthropicUrl),
-    openai: access(openaiKey, openaiUrl)
+    openai: access(openaiKey, openaiUrl),
+    compatible: openaiUrl === undefined ? undefined : { apiKey: Option.getOrUndefined(openaiKey), apiUrl: openaiUrl }
   })
 )
 

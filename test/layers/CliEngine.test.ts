@@ -28,12 +28,13 @@ describe("the models of the executable", () => {
         fallbacks: ["anthropic/y", "scripted"],
         providers: {
           anthropic: { apiKey: Redacted.make("a"), apiUrl: undefined },
-          openai: { apiKey: Redacted.make("o"), apiUrl: "http://localhost:1/v1" }
+          openai: { apiKey: Redacted.make("o"), apiUrl: "http://localhost:1/v1" },
+          compatible: { apiKey: Redacted.make("o"), apiUrl: "http://localhost:1/v1" }
         }
       })
       const none = yield* chosen({ ANTHROPIC_API_KEY: " ", OPENAI_API_KEY: "" })
       assert.strictEqual(none.model, "scripted")
-      assert.deepStrictEqual(none.providers, { anthropic: undefined, openai: undefined })
+      assert.deepStrictEqual(none.providers, { anthropic: undefined, openai: undefined, compatible: undefined })
     })
   )
 
@@ -42,13 +43,17 @@ describe("the models of the executable", () => {
       const env = { OPENAI_API_KEY: "o" }
       const refused = (asked: Partial<Asked>) => Effect.map(Effect.flip(chosen(env, asked)), (error) => error.message)
       for (const model of ["openai/", "/x", "openai", "openai/a b", "scripted/x", "constructor/x", "x/openai/y", ""]) {
-        const says = `There is no model "${model}": it is anthropic/<id>, openai/<id> or scripted.`
+        const says = `There is no model "${model}": it is anthropic/<id>, openai/<id>, compatible/<id> or scripted.`
         assert.strictEqual(yield* refused({ model }), says)
         assert.strictEqual(yield* refused({ model: "scripted", fallbacks: ["openai/x", model] }), says)
       }
       assert.strictEqual(
         yield* refused({ fallbacks: ["anthropic/x"] }),
         "The model anthropic/x needs ANTHROPIC_API_KEY in the environment."
+      )
+      assert.strictEqual(
+        yield* refused({ model: "compatible/x" }),
+        "The model compatible/x needs OPENAI_BASE_URL in the environment."
       )
       assert.strictEqual((yield* chosen(env, { model: "openai/org/x:1" })).model, "openai/org/x:1")
     })
@@ -77,13 +82,42 @@ describe("the models of the executable", () => {
         const error = yield* Effect.flip(session.task("hi", { agent: "b" }))
         assert.strictEqual(error.message, 'The model "openai/gpt-x" refused the request (HTTP 401): wrong key.')
         const unknown = yield* Effect.flip(session.prompt("hi", { model: "x" }))
-        assert.include(unknown.message, "(known models: anthropic/<id>, openai/<id>, scripted)")
+        assert.include(unknown.message, "(known models: anthropic/<id>, openai/<id>, compatible/<id>, scripted)")
       }).pipe(Effect.provide(CliEngine.layer({ cwd: temporary(), model })))
       assert.deepStrictEqual(
         [...claude.seen, ...gpt.seen].map(({ body, path }) => [path, body.model]),
         [
           ["/v1/messages", "claude-sonnet-4-5"],
           ["/v1/responses", "gpt-x"]
+        ]
+      )
+    })
+  )
+
+  it.scopedLive("serve a compatible server at the address of OpenAI, with no key where there is none", () =>
+    Effect.gen(function* () {
+      const server = yield* serve((response) => refuse(response, 400, { error: { message: "no such model" } }))
+      for (const key of [undefined, "key-o"]) {
+        const env = {
+          OPENAI_BASE_URL: `${server.url}/v1`,
+          ...(key === undefined ? undefined : { OPENAI_API_KEY: key })
+        }
+        const model = yield* chosen(env, { model: "compatible/org/qwen:8b" })
+        const error = yield* Effect.flatMap(Sessions.Sessions, (sessions) =>
+          Effect.flatMap(sessions.open({ id: "s", agent: Agent.make("a") }), (session) =>
+            Effect.flip(session.prompt("hi"))
+          )
+        ).pipe(Effect.provide(CliEngine.layer({ cwd: temporary(), model })))
+        assert.strictEqual(
+          error.message,
+          'The model "compatible/org/qwen:8b" refused the request (HTTP 400): no such model.'
+        )
+      }
+      assert.deepStrictEqual(
+        server.seen.map(({ body, headers, path }) => [path, body.model, headers.authorization]),
+        [
+          ["/v1/chat/completions", "org/qwen:8b", undefined],
+          ["/v1/chat/completions", "org/qwen:8b", "Bearer key-o"]
         ]
       )
     })

@@ -231,7 +231,7 @@ describe("usage and configuration", () => {
   it("names the models that there are", async () => {
     await refused(
       ["prompt", "hi", "--model", "nope/x"],
-      /^There is no model "nope\/x": it is anthropic\/<id>, openai\/<id> or scripted\.\n$/
+      /^There is no model "nope\/x": it is anthropic\/<id>, openai\/<id>, compatible\/<id> or scripted\.\n$/
     )
     await refused(
       ["prompt", "hi", "--model", "openai/gpt-5"],
