@@ -424,4 +424,27 @@ describe("an engine over a registry", () => {
       )
     })
   )
+
+  it.effect("goes on to a fallback, by whatever provider, and builds it only then", () =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const fail = new Errors.ModelUnavailable({ model: "x", reason: "overloaded" })
+      const registry = Model.layerRegistry({
+        providers: { other: observed(log, "O") },
+        models: { down: Model.layerScripted([Script.always({ fail })]), next: "other/y" },
+        default: "down",
+        fallbacks: ["next"]
+      })
+      yield* Effect.gen(function* () {
+        const session = yield* open(Agent.make("a"))
+        const failed = yield* Effect.flip(session.prompt("x", { fallbacks: [], limits: { retries: 0 } }))
+        assert.strictEqual(failed.message, 'The model "down" is not available: overloaded.')
+        assert.deepStrictEqual(log, [])
+        const reply = yield* session.prompt("x", { limits: { retries: 0 } })
+        assert.deepInclude(reply, { text: "O: y", model: "next" })
+        assert.deepStrictEqual(log, ["begin O", "built O"])
+      }).pipe(Effect.provide(engineOver(Layer.merge(SessionStore.layerMemory, registry))))
+      assert.deepStrictEqual(log, ["begin O", "built O", "release O"])
+    })
+  )
 })
