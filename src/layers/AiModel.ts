@@ -10,6 +10,7 @@ import type * as Scope from "effect/Scope"
 import { ModelNotConfigured } from "../services/Errors.js"
 import { Model, type ModelRequest } from "../services/Model.js"
 import * as Secrets from "../services/Secrets.js"
+import { load } from "./ai/load.js"
 import { onceMoreWithout } from "./ai/reasoning.js"
 import { over, type RoundTrip } from "./ai/roundTrip.js"
 import type * as AnthropicModel from "./AnthropicModel.js"
@@ -62,33 +63,35 @@ export const layer = (options: Options): Layer.Layer<Model, never, LanguageModel
 
 /**
  * Anthropic's Messages API. A request may name any of its models, with or without `anthropic/` before the name.
- * `@effect/ai-anthropic` is loaded when the layer is built.
+ * `@effect/ai-anthropic` is loaded when the layer is built, which fails where it is not installed.
  */
-export const layerAnthropic = (options: AnthropicModel.Options): Layer.Layer<Model> =>
-  provider(options, () => import("./AnthropicModel.js"))
+export const layerAnthropic = (options: AnthropicModel.Options): Layer.Layer<Model, ModelNotConfigured> =>
+  provider(options, () => import("./AnthropicModel.js"), "@effect/ai-anthropic")
 
 /**
  * OpenAI's Responses API, or a server that speaks it. A request may name any of its models, with or without `openai/`
- * before the name. Nothing is stored at the provider. `@effect/ai-openai` is loaded when the layer is built.
+ * before the name. Nothing is stored at the provider. `@effect/ai-openai` is loaded when the layer is
+ * built, which fails where it is not installed.
  */
-export const layerOpenAi = (options: OpenAiModel.Options): Layer.Layer<Model> =>
-  provider(options, () => import("./OpenAiModel.js"))
+export const layerOpenAi = (options: OpenAiModel.Options): Layer.Layer<Model, ModelNotConfigured> =>
+  provider(options, () => import("./OpenAiModel.js"), "@effect/ai-openai")
 
 /**
  * OpenAI's older API, Chat Completions, as Ollama, vLLM, OpenRouter and many more serve it. A request may name any of
  * the server's models, with or without `compatible/` before the name.
  */
-export const layerCompatible = (options: CompatibleModel.Options): Layer.Layer<Model> =>
-  provider(options, () => import("./CompatibleModel.js"))
+export const layerCompatible = (options: CompatibleModel.Options): Layer.Layer<Model, ModelNotConfigured> =>
+  provider(options, () => import("./CompatibleModel.js"), "@effect/platform", "@effect/experimental")
 
 const provider = <O extends { readonly model: string; readonly apiKey?: Redacted.Redacted | undefined }>(
   options: O,
-  load: () => Promise<{ readonly make: (options: O) => Effect.Effect<RoundTrip, never, Scope.Scope> }>
-): Layer.Layer<Model> =>
+  module: () => Promise<{ readonly make: (options: O) => Effect.Effect<RoundTrip, never, Scope.Scope> }>,
+  ...packages: ReadonlyArray<string>
+): Layer.Layer<Model, ModelNotConfigured> =>
   Layer.scoped(
     Model,
-    Effect.promise(load).pipe(
-      Effect.flatMap((module) => module.make(options)),
+    load(options.model, module, "@effect/ai", ...packages).pipe(
+      Effect.flatMap(({ make }) => make(options)),
       Effect.flatMap((roundTrip) => serve(options, options.apiKey === undefined ? [] : [options.apiKey], roundTrip))
     )
   )

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted, Schema } from "effect"
-import { Agent, Engine, type Model, Sessions, Tool } from "effect-baton"
+import { Agent, Engine, type Errors, type Model, Sessions, Tool } from "effect-baton"
 import { AiModel } from "effect-baton/ai"
 import { type Mock, mock } from "../support/mock.js"
 
@@ -20,7 +20,7 @@ const agent = Agent.make("triage", { instructions: "Be brief.", tools: [lookup],
 const call = { name: "lookup", arguments: '{"id":1}', id: "call_of_the_test" }
 
 /** Prompts twice: a call and an answer, then another answer. */
-const conversation = (layerOf: (url: string) => Layer.Layer<Model.Model>) =>
+const conversation = (layerOf: (url: string) => Layer.Layer<Model.Model, Errors.ModelNotConfigured>) =>
   Effect.gen(function* () {
     const server = yield* mock([
       {

@@ -11,6 +11,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Tracer from "effect/Tracer"
+import type { ModelNotConfigured } from "../../src/services/Errors.js"
 import { Model, type ModelEvent, type ModelRequest } from "../../src/services/Model.js"
 import { mock } from "../support/mock.js"
 import { complete, refusal, requestOf } from "../support/rounds.js"
@@ -21,7 +22,7 @@ const apiKey = Redacted.make(key)
 interface Provider {
   readonly model: string
   readonly path: string
-  readonly layer: (url: string, model: string) => Layer.Layer<Model>
+  readonly layer: (url: string, model: string) => Layer.Layer<Model, ModelNotConfigured>
 }
 
 const providers: Readonly<Record<string, Provider>> = {
