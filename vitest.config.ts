@@ -7,7 +7,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^effect-baton$/, replacement: source("index") },
-      { find: /^effect-baton\/(node|ai|schema)$/, replacement: source("$1") }
+      { find: /^effect-baton\/(node|ai|schema|testing)$/, replacement: source("$1") }
     ]
   },
   test: {

@@ -1,21 +1,20 @@
 /**
- * The model port over the providers of `@effect/ai`.
+ * The model port over the providers of `@effect/ai`, and over servers that speak OpenAI's older API.
  */
-import type * as AiError from "@effect/ai/AiError"
 import * as LanguageModel from "@effect/ai/LanguageModel"
-import type * as Response from "@effect/ai/Response"
-import type * as Tool from "@effect/ai/Tool"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
+import type * as Scope from "effect/Scope"
 import { ModelNotConfigured } from "../services/Errors.js"
 import { Model, type ModelRequest } from "../services/Model.js"
-import { type Asked, rejected } from "./ai/errors.js"
-import { promptOf, toolsOf, Unreadable } from "./ai/prompt.js"
-import { Round } from "./ai/round.js"
+import * as Secrets from "../services/Secrets.js"
+import { load } from "./ai/load.js"
+import { onceMoreWithout } from "./ai/reasoning.js"
+import { over, type RoundTrip } from "./ai/roundTrip.js"
 import type * as AnthropicModel from "./AnthropicModel.js"
+import type * as CompatibleModel from "./CompatibleModel.js"
 import type * as OpenAiModel from "./OpenAiModel.js"
 
 export interface Options {
@@ -26,7 +25,7 @@ export interface Options {
    * Without this function only `model` is served, and the thinking level has no effect.
    */
   readonly configure?: ((request: ModelRequest) => Context.Context<never>) | undefined
-  /** Texts that no error may repeat. What looks like a key is never repeated. */
+  /** Texts that nothing may repeat, from errors to the history. What looks like a key is in no error anyway. */
   readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
 }
 
@@ -39,76 +38,73 @@ export interface Options {
  * `ContextOverflow` where the provider says that the history is too long, with `ModelRejected` and its HTTP status
  * otherwise, and with `ModelNotConfigured` for a model that is not served.
  *
+ * Earlier reasoning that the provider refuses is left out, and the request sent once more with a `Notice`.
+ *
  * In the figures, `input` holds what was read from or written to a cache too, and `output` the reasoning.
  */
 export const layer = (options: Options): Layer.Layer<Model, never, LanguageModel.LanguageModel> =>
-  Layer.effect(
+  Layer.scoped(
     Model,
-    Effect.map(LanguageModel.LanguageModel, (languageModel) => ({
-      defaultModel: options.model,
-      stream: (request, emit) =>
-        Effect.suspend(() => {
-          if (options.configure === undefined && request.model !== options.model) {
-            return Effect.fail(new ModelNotConfigured({ model: request.model }))
-          }
-          const asked: Asked = { model: request.model, secrets: options.secrets ?? [] }
-          const parts = partsOf(languageModel, request)
-          if (parts instanceof Unreadable) return Effect.fail(rejected(parts.message, asked))
-          const round = new Round(request, emit, asked)
-          const services = options.configure?.(request) ?? Context.empty()
-          return parts.pipe(
-            Stream.catchAll((error) => Stream.execute(round.failed(error))),
-            Stream.runForEachChunk((chunk) => round.read(chunk)),
-            Effect.zipRight(Effect.suspend(() => round.end())),
-            Effect.mapInputContext((context: Context.Context<never>) => Context.merge(context, services))
-          )
-        })
-    }))
+    Effect.flatMap(LanguageModel.LanguageModel, (languageModel) => {
+      const roundTrip = over(languageModel)
+      const { configure } = options
+      return serve(options, options.secrets ?? [], (request, emit, asked) => {
+        if (configure === undefined) {
+          return request.model === options.model
+            ? roundTrip(request, emit, asked)
+            : Effect.fail(new ModelNotConfigured({ model: request.model }))
+        }
+        return Effect.mapInputContext(roundTrip(request, emit, asked), (context: Context.Context<never>) =>
+          Context.merge(context, configure(request))
+        )
+      })
+    })
   )
 
 /**
  * Anthropic's Messages API. A request may name any of its models, with or without `anthropic/` before the name.
- * `@effect/ai-anthropic` is loaded when the layer is built.
+ * `@effect/ai-anthropic` is loaded when the layer is built, which fails where it is not installed.
  */
-export const layerAnthropic = (options: AnthropicModel.Options): Layer.Layer<Model> =>
-  Layer.unwrapEffect(
-    Effect.map(
-      Effect.promise(() => import("./AnthropicModel.js")),
-      (provider) =>
-        Layer.provide(
-          layer({ model: options.model, configure: provider.configure(options), secrets: [options.apiKey] }),
-          provider.layer(options)
-        )
-    )
-  )
+export const layerAnthropic = (options: AnthropicModel.Options): Layer.Layer<Model, ModelNotConfigured> =>
+  provider(options, () => import("./AnthropicModel.js"), "@effect/ai-anthropic")
 
 /**
  * OpenAI's Responses API, or a server that speaks it. A request may name any of its models, with or without `openai/`
- * before the name. Nothing is stored at the provider. `@effect/ai-openai` is loaded when the layer is built.
+ * before the name. Nothing is stored at the provider. `@effect/ai-openai` is loaded when the layer is
+ * built, which fails where it is not installed.
  */
-export const layerOpenAi = (options: OpenAiModel.Options): Layer.Layer<Model> =>
-  Layer.unwrapEffect(
-    Effect.map(
-      Effect.promise(() => import("./OpenAiModel.js")),
-      (provider) =>
-        Layer.provide(
-          layer({ model: options.model, configure: provider.configure(options), secrets: [options.apiKey] }),
-          provider.layer(options)
-        )
+export const layerOpenAi = (options: OpenAiModel.Options): Layer.Layer<Model, ModelNotConfigured> =>
+  provider(options, () => import("./OpenAiModel.js"), "@effect/ai-openai")
+
+/**
+ * OpenAI's older API, Chat Completions, as Ollama, vLLM, OpenRouter and many more serve it. A request may name any of
+ * the server's models, with or without `compatible/` before the name.
+ */
+export const layerCompatible = (options: CompatibleModel.Options): Layer.Layer<Model, ModelNotConfigured> =>
+  provider(options, () => import("./CompatibleModel.js"), "@effect/platform", "@effect/experimental")
+
+const provider = <O extends { readonly model: string; readonly apiKey?: Redacted.Redacted | undefined }>(
+  options: O,
+  module: () => Promise<{ readonly make: (options: O) => Effect.Effect<RoundTrip, never, Scope.Scope> }>,
+  ...packages: ReadonlyArray<string>
+): Layer.Layer<Model, ModelNotConfigured> =>
+  Layer.scoped(
+    Model,
+    load(options.model, module, "@effect/ai", ...packages).pipe(
+      Effect.flatMap(({ make }) => make(options)),
+      Effect.flatMap((roundTrip) => serve(options, options.apiKey === undefined ? [] : [options.apiKey], roundTrip))
     )
   )
 
-type Parts = Stream.Stream<Response.StreamPart<Record<string, Tool.Any>>, AiError.AiError>
-
-const partsOf = (languageModel: LanguageModel.Service, request: ModelRequest): Parts | Unreadable => {
-  try {
-    const prompt = promptOf(request)
-    const tools = toolsOf(request.tools)
-    return tools === undefined
-      ? languageModel.streamText({ prompt, disableToolCallResolution: true })
-      : (languageModel.streamText({ prompt, ...tools, disableToolCallResolution: true }) as Parts)
-  } catch (error) {
-    if (error instanceof Unreadable) return error
-    throw error
-  }
+/** The service, for as long as a scope, in which the secrets are told nowhere. */
+const serve = (
+  options: { readonly model: string },
+  secrets: ReadonlyArray<Redacted.Redacted>,
+  roundTrip: RoundTrip
+): Effect.Effect<Context.Tag.Service<Model>, never, Scope.Scope> => {
+  const whole = onceMoreWithout(roundTrip)
+  return Effect.as(Effect.forEach(secrets, Secrets.keep, { discard: true }), {
+    defaultModel: options.model,
+    stream: (request, emit) => Effect.suspend(() => whole(request, emit, { model: request.model, secrets }))
+  })
 }

@@ -1,14 +1,21 @@
 /**
  * Anthropic's Messages API, for `AiModel.layerAnthropic`. Loads `@effect/ai-anthropic`.
  */
-import type * as LanguageModel from "@effect/ai/LanguageModel"
 import * as AnthropicClient from "@effect/ai-anthropic/AnthropicClient"
 import * as AnthropicLanguageModel from "@effect/ai-anthropic/AnthropicLanguageModel"
-import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
-import * as Context from "effect/Context"
-import * as Layer from "effect/Layer"
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
-import type { ModelRequest, Thinking } from "../services/Model.js"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as http from "./ai/http.js"
+import { type RoundTrip, through } from "./ai/roundTrip.js"
+import { withBreakpoints } from "./anthropic/cache.js"
+import { Reply } from "./anthropic/Reply.js"
+import { withPlainResults } from "./anthropic/results.js"
+import { settings } from "./anthropic/settings.js"
 
 export interface Options {
   /** The model used where neither the call nor the agent names one. */
@@ -16,32 +23,48 @@ export interface Options {
   readonly apiKey: Redacted.Redacted
   /** Without `/v1`. Default: `https://api.anthropic.com`. */
   readonly apiUrl?: string | undefined
-  /** How many tokens a reply may have, apart from its thinking. Default: 8,192, which every model since 3.5 allows. */
+  /**
+   * The most tokens that a reply may have, apart from its thinking. Default: 8,192, which every model since 3.5 allows.
+   */
   readonly maxTokens?: number | undefined
+  /**
+   * Whether to mark how far a request is to be cached, so that the next one reads that part at a tenth of the price.
+   * Writing costs a quarter more than not caching. Default: `true`.
+   */
+  readonly cache?: boolean | undefined
 }
 
-/** The language model. Redirects are not followed: the key would go with them. */
-export const layer = (options: Options): Layer.Layer<LanguageModel.LanguageModel> =>
-  AnthropicLanguageModel.layer({ model: modelName(options.model) }).pipe(
-    Layer.provide(AnthropicClient.layer({ apiKey: options.apiKey, apiUrl: options.apiUrl })),
-    Layer.provide(FetchHttpClient.layer),
-    Layer.provide(Layer.succeed(FetchHttpClient.RequestInit, { redirect: "manual" }))
-  )
-
-/** The settings of one request. */
-export const configure =
-  (options: Options) =>
-  (request: ModelRequest): Context.Context<never> => {
-    const reply = options.maxTokens ?? 8192
-    const budget = request.thinking === undefined ? 0 : budgets[request.thinking]
-    return Context.make(AnthropicLanguageModel.Config, {
-      model: modelName(request.model),
-      max_tokens: reply + budget,
-      ...(budget > 0 ? { thinking: { type: "enabled", budget_tokens: budget } } : undefined)
+/**
+ * The package makes the request and the parts of the reply. What it has no say in is done to the body that it made, and
+ * to the events before it reads them.
+ */
+export const make = (options: Options): Effect.Effect<RoundTrip, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    let client!: HttpClient.HttpClient
+    const anthropic = yield* AnthropicClient.make({
+      apiKey: options.apiKey,
+      apiUrl: options.apiUrl,
+      transformClient: (prepared) => (client = prepared)
     })
-  }
-
-/** Tokens of thinking; the least that Anthropic takes is 1,024. */
-const budgets: Readonly<Record<Thinking, number>> = { off: 0, low: 2048, medium: 8192, high: 20_480 }
+    return through((request, wire) => {
+      const reply = new Reply(wire)
+      return AnthropicLanguageModel.make({ model: modelName(request.model) }).pipe(
+        Effect.provideService(AnthropicClient.AnthropicClient, {
+          ...anthropic,
+          createMessageStream: ({ payload }) => {
+            const own = settings(modelName(request.model), request, options)
+            const body = withPlainResults({ ...payload, ...own, stream: true })
+            const sent = HttpClientRequest.post("/v1/messages").pipe(
+              HttpClientRequest.bodyUnsafeJson(options.cache === false ? body : withBreakpoints(body))
+            )
+            return http.events(client, sent, [options.apiKey]).pipe(
+              Stream.mapChunks(Chunk.flatMap((event) => Chunk.unsafeFromArray(reply.read(event)))),
+              Stream.takeUntil((event) => event.type === "message_stop" || event.type === "error")
+            )
+          }
+        })
+      )
+    })
+  }).pipe(Effect.provide(http.client))
 
 const modelName = (model: string): string => model.replace(/^anthropic\//, "")

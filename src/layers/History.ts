@@ -11,9 +11,10 @@ import type { Entry } from "../services/Entry.js"
 import { SessionNotFound, type SessionStoreError, type StoreError } from "../services/Errors.js"
 import { ofEntry } from "../services/Event.js"
 import { Events } from "../services/Events.js"
-import { History, Journal, type Write } from "../services/History.js"
+import { History, type Journal, type Write } from "../services/History.js"
 import { Ids } from "../services/Ids.js"
 import { type SessionRow, SessionStore } from "../services/SessionStore.js"
+import { makeKept } from "./history/kept.js"
 
 export const layer: Layer.Layer<History, never, SessionStore | Events> = Layer.effect(
   History,
@@ -27,6 +28,7 @@ const make = (
 ): Context.Tag.Service<History> => {
   /** The journals of the operations that run. */
   const live = new Map<string, Journal>()
+  const kept = makeKept()
 
   const begin = (
     session: string,
@@ -41,7 +43,7 @@ const make = (
 
   /** Entries never change, so what is known stays known. */
   const catchUp = (row: SessionRow, known: Journal | undefined): Effect.Effect<Journal, StoreError> => {
-    const journal = known ?? new Journal(row)
+    const journal = kept.newest(row, known)
     journal.row = row
     if (journal.nextSeq === row.nextSeq) return Effect.succeed(journal)
     return Effect.map(store.read(row.id, row.incarnation, journal.nextSeq), (entries) => {
@@ -131,7 +133,9 @@ const make = (
     },
     current: (session) => live.get(session),
     end: (session) => {
+      const journal = live.get(session)
       live.delete(session)
+      if (journal !== undefined) kept.keep(journal)
     },
     append: (journal, operationId, drafts, children = []) => append(journal, { operationId, drafts, children }),
     read: (session, incarnation, fromSeq = 1) =>

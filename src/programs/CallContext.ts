@@ -1,6 +1,7 @@
 /**
  * What a handler is told of its call. Most handlers ask for little of it, so its parts are made when they are read.
  */
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import type * as FiberRefs from "effect/FiberRefs"
@@ -10,6 +11,8 @@ import type { ToolCall } from "../services/Tool.js"
 export class CallContext implements ToolCall {
   private controller: AbortController | undefined
   private aborted = false
+  /** The services of the handler's fiber, its span among them; those of the runtime until it has begun. */
+  services: Context.Context<never> | undefined
   /** Ends what `runPromise` runs. */
   private over: AbortController | undefined
   private ended = false
@@ -45,7 +48,8 @@ export class CallContext implements ToolCall {
   }
 
   readonly runPromise = <A, E>(effect: Effect.Effect<A, E>): Promise<A> => {
-    const { context, fiberRefs, runtimeFlags } = this.runtime
+    const { fiberRefs, runtimeFlags } = this.runtime
+    const context = this.services ?? this.runtime.context
     const marked = Runtime.make({ context, runtimeFlags, fiberRefs: this.mark(fiberRefs, FiberId.unsafeMake()) })
     this.over ??= new AbortController()
     return Runtime.runPromise(marked, this.ended ? Effect.interrupt : effect, { signal: this.over.signal })

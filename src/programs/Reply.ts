@@ -5,6 +5,7 @@ import type { AssistantPart, ToolCallPart } from "../services/Entry.js"
 import * as Json from "../services/Json.js"
 import type { ModelEvent } from "../services/Model.js"
 import type { Usage } from "../services/Usage.js"
+import { heldBack, redact } from "../services/Secrets.js"
 import type { Operation } from "./operation.js"
 import { wellFormed } from "./toolset.js"
 
@@ -16,12 +17,22 @@ export class Reply {
   usage: Usage | undefined
   /** All text so far. */
   said = ""
+  /** The end of what has arrived, not told yet. */
+  private held = ""
   private text = ""
   private reasoning = ""
 
-  constructor(private readonly operation: Operation) {
+  constructor(
+    private readonly operation: Operation,
+    private readonly price: (usage: Usage | undefined) => Usage
+  ) {
     this.heardAt = operation.clock.unsafeCurrentTimeMillis()
     operation.reply = this
+  }
+
+  /** What it used, as far as the provider told before the end. */
+  used(): Usage {
+    return this.price(this.usage)
   }
 
   take(event: ModelEvent): void {
@@ -65,6 +76,7 @@ export class Reply {
 
   private closeText(metadata?: unknown): void {
     if (this.text === "") return
+    this.tellHeld("TextDelta")
     const text = Json.cleanText(this.text)
     this.parts.push({ type: "text", text, ...(metadata === undefined ? undefined : { metadata }) })
     this.text = ""
@@ -75,14 +87,30 @@ export class Reply {
     const text = Json.cleanText(this.reasoning)
     // What a provider has signed goes back as it came or not at all.
     const altered = metadata !== undefined && text !== this.reasoning
+    this.tellHeld("ReasoningDelta")
     if (altered) this.operation.notice("Reasoning that is not clean text was left out of the history.")
     else this.parts.push({ type: "reasoning", text, ...(metadata === undefined ? undefined : { metadata }) })
     this.reasoning = ""
   }
 
-  private publish(_tag: "TextDelta" | "ReasoningDelta", text: string): void {
+  /** Tells a delta. What may be the beginning of a secret is held until it is known not to be. */
+  private publish(_tag: "TextDelta" | "ReasoningDelta", delta: string): void {
     const { engine, id, ref } = this.operation
     if (!engine.events.heard(ref.id)) return
+    const clean = redact(this.held + delta)
+    const held = heldBack(clean)
+    this.held = held === 0 ? "" : clean.slice(-held)
+    const text = held === 0 ? clean : clean.slice(0, -held)
+    if (text === "") return
+    engine.events.publish({ _tag, session: ref.id, at: this.heardAt, operationId: id, text })
+  }
+
+  /** Tells what was held, where nothing follows. */
+  private tellHeld(_tag: "TextDelta" | "ReasoningDelta"): void {
+    if (this.held === "") return
+    const { engine, id, ref } = this.operation
+    const text = this.held
+    this.held = ""
     engine.events.publish({ _tag, session: ref.id, at: this.heardAt, operationId: id, text })
   }
 }

@@ -20,8 +20,8 @@ import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Agent from "../services/Agent.js"
 import { Events } from "../services/Events.js"
-import type { ModelChoice } from "../services/ModelChoice.js"
-import * as Model from "../services/ModelChoice.js"
+import type { Thinking } from "../services/Model.js"
+import { choose, type ModelChoice } from "../services/ModelChoice.js"
 import { SandboxTools } from "../services/Sandbox.js"
 import { Sessions } from "../services/Session.js"
 import { drawing, type Format, summary, textLines } from "./render.js"
@@ -88,7 +88,18 @@ const options = {
     Options.withDefault(".")
   ),
   model: Options.text("model").pipe(
-    Options.withDescription("anthropic/<id>, openai/<id> or scripted. Default: told by the keys in the environment."),
+    Options.withDescription(
+      "anthropic/<id>, openai/<id>, compatible/<id> or scripted. Default: told by the keys in the environment."
+    ),
+    Options.optional
+  ),
+  fallback: Options.text("fallback").pipe(
+    Options.withPseudoName("model"),
+    Options.withDescription("A model to try when the others are not available. May be given several times."),
+    Options.repeated
+  ),
+  thinking: Options.choice("thinking", ["off", "low", "medium", "high"]).pipe(
+    Options.withDescription("How hard the model is asked to think. Default: the provider's."),
     Options.optional
   ),
   onBusy: Options.choice("on-busy", ["reject", "wait", "interrupt"]).pipe(
@@ -101,7 +112,7 @@ const options = {
 const footer = HelpDoc.blocks([
   HelpDoc.h1("ENVIRONMENT"),
   HelpDoc.p("ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL (without /v1)"),
-  HelpDoc.p("OPENAI_API_KEY, OPENAI_BASE_URL (with /v1)"),
+  HelpDoc.p("OPENAI_API_KEY, OPENAI_BASE_URL (with /v1; of compatible/<id> too, which may need no key)"),
   HelpDoc.p("NO_COLOR  no colours"),
   HelpDoc.h1("EXIT CODES"),
   HelpDoc.p("0 completed, 1 failed, 2 usage or configuration, 3 the session is busy, 130 interrupted")
@@ -122,18 +133,21 @@ interface Given {
   readonly session: string
   readonly cwd: string
   readonly model: Option.Option<string>
+  readonly fallback: ReadonlyArray<string>
+  readonly thinking: Option.Option<Thinking>
   readonly onBusy: "reject" | "wait" | "interrupt"
   readonly json: boolean
 }
 
 const promptCommand = <E>(executable: Executable<E>, given: Given) =>
   Effect.gen(function* () {
-    const model = yield* Model.choose(Option.getOrUndefined(given.model))
+    const model = yield* choose({ model: Option.getOrUndefined(given.model), fallbacks: given.fallback })
     const terminal = yield* Terminal.Terminal
     const isTerminal = yield* terminal.isTTY
     const colours = isTerminal && (yield* coloursAllowed)
     const format: Format = given.json ? "json" : isTerminal ? "live" : "plain"
-    const header = `baton ${executable.version} · model ${oneLine(model.model)} (${model.reason})`
+    const names = [`${model.model} (${model.reason})`, ...model.fallbacks].map((name) => oneLine(name))
+    const header = `baton ${executable.version} · model ${names.join(", else ")}`
     if (format === "json") yield* Console.error(header)
     else yield* terminal.display(`${(yield* fit(header)).join("\n")}\n`)
     yield* Effect.provide(converse(given, model, format, colours), executable.engine({ cwd: given.cwd, model }))
@@ -147,11 +161,12 @@ const converse = (given: Given, model: ModelChoice, format: Format, colours: boo
     const agent = Agent.make("baton", { instructions, tools })
     const session = yield* sessions.open({ id: given.session, agent })
     const queue = yield* (yield* Events).subscribe()
-    const { exit, tree } = yield* drawing(queue, format, colours, session.prompt(given.text, { onBusy: given.onBusy }))
+    const call = session.prompt(given.text, { onBusy: given.onBusy, thinking: Option.getOrUndefined(given.thinking) })
+    const { exit, tree } = yield* drawing(queue, format, colours, call)
     if (Exit.isFailure(exit)) return yield* Effect.failCause(exit.cause)
     if (format === "json") return
     const lines = yield* fit(exit.value.text)
-    const footer = yield* fit(summary(tree, { estimated: model._tag === "Scripted" }))
+    const footer = yield* fit(summary(tree, { estimated: model.model === "scripted" }))
     yield* terminal.display(["", ...lines, "", ...footer].map((line) => `${line}\n`).join(""))
   }).pipe(Effect.scoped)
 

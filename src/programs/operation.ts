@@ -8,6 +8,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as Runtime from "effect/Runtime"
 import { Alarm } from "../services/Alarms.js"
 import { explain } from "../services/Conversation.js"
 import * as Draft from "../services/Draft.js"
@@ -31,6 +32,7 @@ import type { Lease } from "../services/SessionLock.js"
 import { describe } from "../services/Tool.js"
 import * as Usage from "../services/Usage.js"
 import { type Engine, engineOf, type Needs } from "./engine.js"
+import { operationSpan } from "./spans.js"
 
 /** An operation that holds its session. */
 export class Operation {
@@ -44,9 +46,11 @@ export class Operation {
   /** The place of its first entry. */
   from = 0
   /** The reply that is streaming; none between two of them. */
-  reply: { readonly said: string } | undefined
-  /** What a reply that was cut had used, where its provider told. */
-  cutUsage: Usage.Usage | undefined
+  reply: { readonly said: string; readonly used: () => Usage.Usage } | undefined
+  /** The fiber of the model that is asked, and how long it may take to end when it is interrupted. */
+  asking: { readonly fiber: Fiber.RuntimeFiber<unknown, unknown>; readonly grace: number } | undefined
+  /** How fibers of the operation are started. */
+  runtime: Runtime.Runtime<never> = Runtime.defaultRuntime
   /** The turn that was begun last, and whether it has not ended. */
   private turn = 0
   private inTurn = false
@@ -112,6 +116,19 @@ export class Operation {
     else this.engine.alarms.set(this.clock, this.alarm, time)
   }
 
+  /** Lets go of what it ran in. Its journal is kept with the handle, and would keep that too. */
+  release(): void {
+    this.journal.beforeEnd = undefined
+    this.runtime = Runtime.defaultRuntime
+  }
+
+  /** Interrupts the fiber of the model that is asked, and calls `late` where it does not end within the grace. */
+  endAsking(late: () => void): void {
+    const { fiber, grace } = this.asking!
+    fiber.unsafeInterruptAsFork(fiber.id())
+    this.watch(this.clock.unsafeCurrentTimeMillis() + grace, late)
+  }
+
   /** Nothing is called any more. */
   unwatch(): void {
     if (this.alarm !== undefined && this.alarm.due !== Number.POSITIVE_INFINITY) {
@@ -164,7 +181,12 @@ export const operation = <A, E, R, B = never>(
         if (instead !== undefined) return instead
         const outer = nested(lease) ? engine.history.current(ref.id) : undefined
         return outer === undefined
-          ? framed(engine, clock, ref, spec, lease, body)
+          ? operationSpan(
+              caller,
+              { kind: spec.kind, session: ref.id, agent: ref.agent.name, id: operationId },
+              () => ref.journal!.usage(),
+              framed(engine, clock, ref, spec, lease, body)
+            )
           : within(new Operation(engine, clock, ref, lease, outer, outer.operationId), body)
       },
       {
@@ -198,11 +220,11 @@ const framed = <A, E, R>(
       if (spec.kind === "prompt") engine.inbox.open(ref.incarnation, running.id)
       journal.beforeEnd = (end) => running.endTurn(turnError(end))
       engine.history.enter(journal)
-      let said = ""
+      let cut: Operation["reply"]
       const end = () => {
         running.unwatch()
         if (spec.kind === "prompt") engine.inbox.close(ref.incarnation)
-        said = running.reply?.said ?? ""
+        cut = running.reply
         running.reply = undefined
         engine.history.end(ref.id)
       }
@@ -214,11 +236,11 @@ const framed = <A, E, R>(
           return Effect.failCause(cause)
         },
         onSuccess: () =>
-          Effect.matchCauseEffect(restore(Effect.suspend(() => body(running))), {
+          Effect.matchCauseEffect(restore(started(running, body)), {
             onFailure: (cause) =>
               left(running, () => {
                 end()
-                return settleFailed(running, spec.kind, cause, said)
+                return settleFailed(running, spec.kind, cause, cut)
               }),
             onSuccess: (done) =>
               left(running, () => {
@@ -230,14 +252,41 @@ const framed = <A, E, R>(
     })
   )
 
-/** Waits for what was left behind, which has been interrupted, and goes on. */
-const left = <A, E>({ leaving }: Operation, then: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  leaving.size === 0
+/** Runs the body, with the fiber that does for the model of its other fibers. */
+const started = <A, E, R>(
+  running: Operation,
+  body: (operation: Operation) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.withFiberRuntime<A, E, R>((fiber) => {
+    running.runtime = Runtime.make({
+      context: fiber.currentContext,
+      runtimeFlags: Runtime.defaultRuntimeFlags,
+      fiberRefs: fiber.getFiberRefs()
+    })
+    return body(running)
+  })
+
+/** Ends the model's fiber, waits for what was left behind, which has been interrupted, and goes on. */
+const left = <A, E>(running: Operation, then: () => Effect.Effect<A, E>): Effect.Effect<A, E> => {
+  const { asking, leaving } = running
+  if (asking !== undefined) {
+    const ended = Effect.async<void>((resume) => {
+      const go = () => resume(Effect.void)
+      asking.fiber.addObserver(go)
+      running.endAsking(go)
+    })
+    return Effect.flatMap(ended, () => {
+      running.asking = undefined
+      return left(running, then)
+    })
+  }
+  return leaving.size === 0
     ? then()
     : Effect.flatMap(
         Effect.forEach(leaving, (fiber) => fiber.await, { discard: true }),
         then
       )
+}
 
 /** Runs a body as a part of the operation that it re-entered. */
 const within = <A, E, R>(
@@ -260,14 +309,14 @@ const settleFailed = <E>(
   running: Operation,
   kind: OperationKind,
   cause: Cause.Cause<E>,
-  said: string
+  cut: Operation["reply"]
 ): Effect.Effect<never, E | StoreError> => {
-  const reply = Cause.isInterrupted(cause) ? cutReply(running, said) : []
+  const reply = cut === undefined ? [] : cutReply(running, cut, Cause.isInterrupted(cause))
   const usage = running.journal.usage()
   const by = running.lease.interruptedBy ?? "caller"
-  const cut = Cause.isInterrupted(cause)
-  const end = cut ? Draft.interrupted(kind, usage, by) : Draft.failed(kind, usage, failureOf(cause))
-  const drafts = [...openCalls(running, cut), ...reply, end]
+  const wasCut = Cause.isInterrupted(cause)
+  const end = wasCut ? Draft.interrupted(kind, usage, by) : Draft.failed(kind, usage, failureOf(cause))
+  const drafts = [...openCalls(running, wasCut), ...reply, end]
   return record(running, drafts, Exit.failCause(cause))
 }
 
@@ -278,15 +327,21 @@ const openCalls = ({ journal }: Operation, cut: boolean): ReadonlyArray<Draft.Dr
     return Draft.toolSettled(id, name, outcome, explain(outcome), undefined)
   })
 
-/** What had arrived of a reply that was cut is kept, marked; what it used counts either way. */
-const cutReply = ({ cutUsage = Usage.zero, journal }: Operation, said: string): ReadonlyArray<Draft.Draft> => {
-  if (said.trim() === "") {
-    journal.retries = Usage.add(journal.retries, cutUsage)
+/** What had arrived of a reply that was interrupted is kept, marked; what it used counts either way. */
+const cutReply = (
+  { journal }: Operation,
+  cut: NonNullable<Operation["reply"]>,
+  keep: boolean
+): ReadonlyArray<Draft.Draft> => {
+  const { said } = cut
+  const usage = cut.used()
+  if (!keep || said.trim() === "") {
+    journal.retries = Usage.add(journal.retries, usage)
     return []
   }
-  journal.turns = Usage.add(journal.turns, cutUsage)
+  journal.turns = Usage.add(journal.turns, usage)
   const text = { type: "text" as const, text: cleanText(said) }
-  return [Draft.assistant([text], journal.call?.model ?? "", "interrupted", cutUsage, false)]
+  return [Draft.assistant([text], journal.call?.model ?? "", "interrupted", usage, false)]
 }
 
 /** How a turn ended that the operation's end found open. */
@@ -302,9 +357,13 @@ const record = <A, E>(
   result: Exit.Exit<A, E>
 ): Effect.Effect<A, E | StoreError> =>
   Effect.matchCauseEffect(running.append(drafts), {
-    onSuccess: () => result,
+    onSuccess: () => {
+      running.release()
+      return result
+    },
     onFailure: (cause) => {
       tellUnstored(running, drafts)
+      running.release()
       return Effect.failCause(cause)
     }
   })

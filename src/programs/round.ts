@@ -3,7 +3,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
 import { InvalidInput, type LimitReached, type ModelError, ModelUnavailable } from "../services/Errors.js"
@@ -14,6 +14,7 @@ import * as Usage from "../services/Usage.js"
 import { clamp, estimate, requestTokens } from "./estimate.js"
 import type { Operation } from "./operation.js"
 import { Reply } from "./Reply.js"
+import { modelSpan } from "./spans.js"
 
 /** A complete reply: what came, why it ended, and what it used. */
 export interface Round {
@@ -62,17 +63,20 @@ export const round = (
       onFailure: Effect.failCause,
       onSuccess: ({ output, settle }) => {
         const spend = (usage: Usage.Usage) => settle({ tokens: Usage.tokens(usage), cost: usage.cost ?? 0 })
-        return Effect.matchCauseEffect(restore(send(operation, call, request, output, info, price)), {
-          onSuccess: (it) => {
-            spend(it.usage)
-            return Effect.succeed(it)
-          },
-          onFailure: (cause) => {
-            const failure = Cause.failureOption(cause)
-            spend(failure._tag === "Some" ? failure.value.usage : (operation.cutUsage ?? Usage.zero))
-            return Effect.failCause(cause)
+        return Effect.matchCauseEffect(
+          restore(Effect.suspend(() => send(operation, call, request, output, info, price))),
+          {
+            onSuccess: (it) => {
+              spend(it.usage)
+              return Effect.succeed(it)
+            },
+            onFailure: (cause) => {
+              const failure = Cause.failureOption(cause)
+              spend(failure._tag === "Some" ? failure.value.usage : (operation.reply?.used() ?? Usage.zero))
+              return Effect.failCause(cause)
+            }
           }
-        })
+        )
       }
     })
   )
@@ -81,6 +85,10 @@ export const round = (
 /** Tokens of reply that are reserved where the model's most is not known. */
 const unknownOutput = 8_192
 
+/**
+ * Begins at once, in a fiber that is the operation's: one that cannot be interrupted holds nobody up. The Effect waits
+ * for its end; where it is interrupted, the operation's frame ends that fiber.
+ */
 const send = (
   operation: Operation,
   { limits, model }: Call,
@@ -88,87 +96,59 @@ const send = (
   maxOutput: number | undefined,
   info: ModelInfo | undefined,
   price: Price | undefined
-): Effect.Effect<Round, Failed<ModelError>> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.withFiberRuntime<Round, Failed<ModelError>>((fiber) => {
-      const { clock, engine } = operation
-      const reply = new Reply(operation)
-      const request: ModelRequest = { model, thinking, instructions, messages, tools, maxOutput }
-      const runtime = Runtime.make({
-        context: fiber.currentContext,
-        runtimeFlags: Runtime.defaultRuntimeFlags,
-        fiberRefs: fiber.getFiberRefs()
-      })
-      const asked = Effect.suspend(() => engine.model.stream(request, (event) => reply.take(event)))
-      // In a fiber of its own: one that cannot be interrupted holds nobody up.
-      const asking = Runtime.runFork(runtime, asked)
-      const used = (usage: Usage.Usage | undefined) =>
-        usage === undefined ? Usage.zero : priced(clamp(usage, info?.contextWindow), price)
-      const settle = (exit: Exit.Exit<ModelFinish, ModelError>): Effect.Effect<Round, Failed<ModelError>> => {
-        reply.end()
-        if (exit._tag === "Success") {
-          const { reason, usage } = exit.value
-          const told = usage ?? reply.usage
-          const clamped = clamp(told ?? estimate(request, reply.parts), info?.contextWindow)
-          const reported = usage !== undefined && clamped === usage
-          if (usage !== undefined && !reported) {
-            operation.notice(`The model "${model}" told a usage that cannot be; it was cut to what can.`)
-          }
-          return Effect.succeed({ reply, finish: reason, usage: priced(clamped, price), reported })
-        }
-        const failure = Cause.failureOrCause(exit.cause)
-        return failure._tag === "Left"
-          ? Effect.fail({ error: failure.left, usage: used(reply.usage) })
-          : Effect.failCause(failure.right)
+): Effect.Effect<Round, Failed<ModelError>> => {
+  const { engine } = operation
+  const used = (usage: Usage.Usage | undefined) =>
+    usage === undefined ? Usage.zero : priced(clamp(usage, info?.contextWindow), price)
+  const reply = new Reply(operation, used)
+  const request: ModelRequest = { model, thinking, instructions, messages, tools, maxOutput }
+  const settle = (exit: Exit.Exit<ModelFinish, ModelError>): Effect.Effect<Round, Failed<ModelError>> => {
+    operation.asking = undefined
+    reply.end()
+    if (Exit.isSuccess(exit)) {
+      const { reason, usage } = exit.value
+      const clamped = clamp(usage ?? reply.usage ?? estimate(request, reply.parts), info?.contextWindow)
+      const reported = usage !== undefined && clamped === usage
+      if (usage !== undefined && !reported) {
+        operation.notice(`The model "${model}" told a usage that cannot be; it was cut to what can.`)
       }
-      const exit = asking.unsafePoll()
-      if (exit !== null) return settle(exit)
-      let silent = false
-      /** Completes when the model's fiber has ended, or was given up and does not end in time. */
-      const ended = Effect.async<Exit.Exit<ModelFinish, ModelError> | undefined>((resume) => {
-        asking.addObserver((exit) => resume(Effect.succeed(exit)))
-        const look = () => {
-          const due = reply.heardAt + limits.modelIdle
-          if (due > clock.unsafeCurrentTimeMillis()) return operation.watch(due, look)
-          silent = true
-          giveUp(operation, asking, limits.toolGrace, () => resume(Effect.succeed(undefined)))
-        }
-        if (limits.modelIdle !== Number.POSITIVE_INFINITY) look()
-      })
-      return Effect.matchCauseEffect(restore(ended), {
-        onSuccess: (exit) => {
-          operation.unwatch()
-          if (!silent && exit !== undefined) return settle(exit)
-          reply.end()
-          const reason = `it said nothing for ${limits.modelIdle / 1_000} s`
-          return Effect.fail({ error: new ModelUnavailable({ model, reason }), usage: used(reply.usage) })
-        },
-        onFailure: (cause) =>
-          Effect.flatMap(stop(operation, asking, limits.toolGrace), () => {
-            operation.unwatch()
-            // What had come of it is kept with the operation's end.
-            operation.cutUsage = reply.usage === undefined ? undefined : used(reply.usage)
-            return Effect.failCause(cause)
-          })
-      })
-    })
-  )
-
-/** Interrupts a model's fiber and calls `late` where it has not ended within the grace. */
-const giveUp = (
-  operation: Operation,
-  asking: Fiber.RuntimeFiber<unknown, unknown>,
-  grace: number,
-  late: () => void
-): void => {
-  asking.unsafeInterruptAsFork(asking.id())
-  operation.watch(operation.clock.unsafeCurrentTimeMillis() + grace, late)
+      return Effect.succeed({ reply, finish: reason, usage: priced(clamped, price), reported })
+    }
+    const failure = Cause.failureOrCause(exit.cause)
+    return failure._tag === "Left"
+      ? Effect.fail({ error: failure.left, usage: reply.used() })
+      : Effect.failCause(failure.right)
+  }
+  const asked = Effect.suspend(() => engine.model.stream(request, (event) => reply.take(event)))
+  const asking = Runtime.runFork(operation.runtime, modelSpan(operation.runtime, request, asked))
+  const exit = asking.unsafePoll()
+  if (exit !== null) return settle(exit)
+  operation.asking = { fiber: asking, grace: limits.toolGrace }
+  return Effect.flatMap(answer(operation, reply, asking, limits.modelIdle), (exit) => {
+    operation.unwatch()
+    if (exit !== undefined) return settle(exit)
+    operation.asking = undefined
+    reply.end()
+    const reason = `it said nothing for ${limits.modelIdle / 1_000} s`
+    return Effect.fail({ error: new ModelUnavailable({ model, reason }), usage: reply.used() })
+  })
 }
 
-/** Interrupts a model's fiber and waits for its end, no longer than the grace. */
-const stop = (operation: Operation, asking: Fiber.RuntimeFiber<unknown, unknown>, grace: number): Effect.Effect<void> =>
-  Effect.async<void>((resume) => {
-    const go = () => resume(Effect.void)
-    asking.addObserver(go)
-    giveUp(operation, asking, grace, go)
+/** Waits for the end of a model's fiber; `undefined` where it said nothing for too long and was ended. */
+const answer = (
+  operation: Operation,
+  reply: Reply,
+  asking: Fiber.RuntimeFiber<ModelFinish, ModelError>,
+  idle: number
+): Effect.Effect<Exit.Exit<ModelFinish, ModelError> | undefined> =>
+  Effect.async<Exit.Exit<ModelFinish, ModelError> | undefined>((resume) => {
+    let silent = false
+    asking.addObserver((exit) => resume(Effect.succeed(silent ? undefined : exit)))
+    const look = () => {
+      const due = reply.heardAt + idle
+      if (due > operation.clock.unsafeCurrentTimeMillis()) return operation.watch(due, look)
+      silent = true
+      operation.endAsking(() => resume(Effect.succeed(undefined)))
+    }
+    if (idle !== Number.POSITIVE_INFINITY) look()
   })

@@ -21,6 +21,7 @@ import { currentMark, type Delegation } from "../services/SessionLock.js"
 import { describe, type ToolProblem } from "../services/Tool.js"
 import { CallContext } from "./CallContext.js"
 import type { Operation } from "./operation.js"
+import { toolSpan } from "./spans.js"
 import { fit, textOf } from "./toolResult.js"
 
 /** What becomes of a call: it is refused with what the model is told, or a handler takes it. */
@@ -48,12 +49,7 @@ export const toolCalls = <R>(
 ): Effect.Effect<void, StoreError, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.withFiberRuntime<void, StoreError, R>((fiber) => {
-      const runtime = Runtime.make({
-        context: fiber.currentContext,
-        runtimeFlags: Runtime.defaultRuntimeFlags,
-        fiberRefs: fiber.getFiberRefs()
-      }) as Runtime.Runtime<R>
-      const run = new Calls(operation, calls, limits, dispatch, runtime, fiber, restore)
+      const run = new Calls(operation, calls, limits, dispatch, operation.runtime as Runtime.Runtime<R>, fiber, restore)
       return Effect.tapErrorCause(run.step(), () => run.stop())
     })
   )
@@ -143,7 +139,14 @@ class Calls<R> {
       abandoned: false
     }
     this.running.add(running)
-    const handler = Effect.suspend(() => handled.handle(context))
+    const handler = toolSpan(
+      this.fiber,
+      call,
+      Effect.withFiberRuntime<unknown, ToolProblem, R>((fiber) => {
+        context.services = fiber.currentContext
+        return handled.handle(context)
+      })
+    )
     running.fiber = Runtime.runFork(this.runtime, handler, { updateRefs })
     running.fiber.addObserver((exit) => {
       context.end()

@@ -35,31 +35,31 @@ export type Frame = Pick<ModelRequest, "thinking" | "instructions" | "tools">
 /**
  * Asks the model. A failure that may pass is tried again after a while, up to `retries` in a row, and then with the next
  * fallback model, which the operation keeps to. Nothing of a failed attempt is in the next request. Writes nothing.
+ * Asks at once, when it is called.
  */
-export const turn = (operation: Operation, frame: Frame): Effect.Effect<TurnOutcome, TurnError> =>
-  Effect.suspend(() => {
-    const { instructions, thinking, tools } = frame
-    // A failed attempt writes nothing, so the request stays what it was.
-    const messages = operation.journal.conversation.messages()
-    const ask = (failed: Attempts): Effect.Effect<TurnOutcome, TurnError> => {
-      const call = operation.journal.call!
-      const request = { model: call.model, thinking, instructions, messages, tools }
-      return Effect.matchEffect(round(operation, call, request), {
-        onSuccess: (it) => {
-          const again = isEmpty(it) && !failed.empty && failed.inARow < call.limits.retries
-          if (!again) return Effect.succeed(outcomeOf(operation, call, it))
-          count(operation, it.usage)
-          const error = new ModelUnavailable({ model: call.model, reason: "the reply was empty" })
-          return wait(operation, call, { ...failed, empty: true }, error, ask)
-        },
-        onFailure: ({ error, usage }: Failed<TurnError>) => {
-          count(operation, usage)
-          return error._tag === "ModelUnavailable" ? wait(operation, call, failed, error, ask) : Effect.fail(error)
-        }
-      })
-    }
-    return ask(none)
-  })
+export const turn = (operation: Operation, frame: Frame): Effect.Effect<TurnOutcome, TurnError> => {
+  const { instructions, thinking, tools } = frame
+  // A failed attempt writes nothing, so the request stays what it was.
+  const messages = operation.journal.conversation.messages()
+  const ask = (failed: Attempts): Effect.Effect<TurnOutcome, TurnError> => {
+    const call = operation.journal.call!
+    const request = { model: call.model, thinking, instructions, messages, tools }
+    return Effect.matchEffect(round(operation, call, request), {
+      onSuccess: (it) => {
+        const again = isEmpty(it) && !failed.empty && failed.inARow < call.limits.retries
+        if (!again) return Effect.succeed(outcomeOf(operation, call, it))
+        count(operation, it.usage)
+        const error = new ModelUnavailable({ model: call.model, reason: "the reply was empty" })
+        return wait(operation, call, { ...failed, empty: true }, error, ask)
+      },
+      onFailure: ({ error, usage }: Failed<TurnError>) => {
+        count(operation, usage)
+        return error._tag === "ModelUnavailable" ? wait(operation, call, failed, error, ask) : Effect.fail(error)
+      }
+    })
+  }
+  return ask(none)
+}
 
 /** The attempts at a turn that failed. */
 interface Attempts {

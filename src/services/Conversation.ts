@@ -81,15 +81,17 @@ export class Conversation {
         this.closeTurn()
         // An empty reply is nothing a provider would take back.
         if (!entry.content.some(isVisible)) return
-        const content = entry.content.filter(isNotBlank)
+        const content = entry.content.every(isNotBlank) ? entry.content : entry.content.filter(isNotBlank)
         const last = this.folded.at(-1)
         // A reply that paused and the one that went on are one message.
         if (last?.role === "assistant") {
           this.folded[this.folded.length - 1] = { role: "assistant", content: [...last.content, ...content] }
         } else this.folded.push({ role: "assistant", content })
-        const calls = entry.content.filter(isToolCall)
-        for (const call of calls) this.callIds.add(call.id)
-        if (calls.length > 0) this.open = { calls, results: new Map(), started: new Set() }
+        if (content.some(isToolCall)) {
+          const calls = content.filter(isToolCall)
+          for (const call of calls) this.callIds.add(call.id)
+          this.open = { calls, results: new Map(), started: new Set() }
+        }
         return
       }
       case "ToolStarted": {

@@ -108,14 +108,26 @@ export class AgentNotFound extends Data.TaggedError("AgentNotFound")<{
   }
 }
 
-/** Neither the call, nor the agent, nor the engine names a model, or no layer serves that name. */
+/**
+ * Neither the call, nor the agent, nor the engine names a model, or no layer serves that name, or the layer that does
+ * lacks something: a package, or a setting.
+ */
 export class ModelNotConfigured extends Data.TaggedError("ModelNotConfigured")<{
   readonly model: string | undefined
+  /** The names that are served, where that is known; `anthropic/<id>` stands for all that begin so. */
+  readonly known?: ReadonlyArray<string> | undefined
+  /** What a model lacks that has a layer. */
+  readonly reason?: string | undefined
+  readonly cause?: unknown
 }> {
   override get message() {
-    return this.model === undefined
-      ? "No model is configured: name one in the call, in the agent or in the model layer."
-      : `No layer serves the model "${this.model}".`
+    if (this.model === undefined) {
+      return "No model is configured: name one in the call, in the agent or in the model layer."
+    }
+    if (this.reason !== undefined) return `The model "${this.model}" cannot be used: ${this.reason}.`
+    if (this.known === undefined) return `No layer serves the model "${this.model}".`
+    const known = this.known.length === 0 ? "none is declared" : `known models: ${this.known.join(", ")}`
+    return `No layer serves the model "${this.model}" (${known}).`
   }
 }
 

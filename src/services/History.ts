@@ -41,7 +41,7 @@ export interface WaitingWrite extends Write {
  * A handle keeps the last one, so that its next operation folds only what is new.
  */
 export class Journal {
-  readonly conversation = new Conversation()
+  conversation = new Conversation()
   row: SessionRow
   nextSeq = 1
   /** The last entry of the conversation, which the next one follows. */
@@ -81,6 +81,20 @@ export class Journal {
   usage(): Usage.UsageReport {
     return Usage.report(this.turns, this.retries, Usage.zero, this.tasks)
   }
+
+  /** Takes what another journal of the same session knows of its history, and leaves that one knowing nothing. */
+  takeOver(other: Journal): void {
+    this.conversation = other.conversation
+    this.nextSeq = other.nextSeq
+    this.head = other.head
+    this.lastStart = other.lastStart
+    this.lastCut = other.lastCut
+    other.conversation = new Conversation()
+    other.nextSeq = 1
+    other.head = null
+    other.lastStart = undefined
+    other.lastCut = undefined
+  }
 }
 
 export class History extends Context.Tag("baton/History")<
@@ -91,8 +105,9 @@ export class History extends Context.Tag("baton/History")<
 
     /**
      * Brings the journal of a session up to date for the operation that holds it: claims the session where another engine
-     * owns it, and reads what the journal does not know yet. `known` is the journal of an earlier operation. A session
-     * that was removed is not found, though another may have its name by now.
+     * owns it, and reads what the journal does not know yet. `known` is the journal of an earlier operation through the
+     * same handle; what operations through others learned last is taken over from their journal while it is kept. A
+     * session that was removed is not found, though another may have its name by now.
      */
     readonly begin: (
       session: string,
@@ -106,7 +121,7 @@ export class History extends Context.Tag("baton/History")<
     /** The journal of the operation that holds the session now. */
     readonly current: (session: string) => Journal | undefined
 
-    /** Forgets the journal of a session that is being given back. */
+    /** Takes back the journal of a session that is being given back; what it knows may be kept for the next handle. */
     readonly end: (session: string) => void
 
     /**

@@ -4,6 +4,7 @@
  * It stands before every schema. A decoder that meets a `__proto__` key sets a prototype, one that meets a deep value
  * overflows the stack before anybody can catch it, and a store alters half a surrogate pair without a word.
  */
+import { redact } from "./Secrets.js"
 
 /** How deep a value may be nested. */
 export const maxDepth = 128
@@ -17,10 +18,13 @@ export interface Problem {
   readonly reason: string
 }
 
-/** A string as every store and provider takes it: well-formed Unicode without NUL, which becomes U+FFFD. */
+/**
+ * A string as every store and provider takes it: well-formed Unicode without NUL, which becomes U+FFFD, and without the
+ * secrets that were given to Baton.
+ */
 export const cleanText = (text: string): string => {
   const wellFormed = text.isWellFormed() ? text : text.toWellFormed()
-  return wellFormed.includes("\0") ? wellFormed.replaceAll("\0", "\ufffd") : wellFormed
+  return redact(wellFormed.includes("\0") ? wellFormed.replaceAll("\0", "\ufffd") : wellFormed)
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Which model the executable uses: named on the command line, or told by the keys in its environment.
+ * Which models the executable uses: named on the command line, or told by the keys in its environment.
  */
 import * as Config from "effect/Config"
 import * as Data from "effect/Data"
@@ -7,17 +7,35 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 
-/** The model, and why it is this one, in words that go after "model". */
-export type ModelChoice =
-  | { readonly _tag: "Scripted"; readonly model: string; readonly reason: string }
-  | {
-      readonly _tag: "Anthropic" | "OpenAi"
-      /** With the provider before it. */
-      readonly model: string
-      readonly reason: string
-      readonly apiKey: Redacted.Redacted
-      readonly apiUrl: string | undefined
-    }
+/** Where a provider is reached, and with what key. */
+export interface Access {
+  readonly apiKey: Redacted.Redacted
+  readonly apiUrl: string | undefined
+}
+
+/** Where a server is reached that speaks OpenAI's older API; many ask for no key. */
+export interface CompatibleAccess {
+  readonly apiKey: Redacted.Redacted | undefined
+  readonly apiUrl: string
+}
+
+/** The providers that the environment makes available, by the prefix of their models. */
+export interface Providers {
+  readonly anthropic?: Access | undefined
+  readonly openai?: Access | undefined
+  readonly compatible?: CompatibleAccess | undefined
+}
+
+/** The models of a run. */
+export interface ModelChoice {
+  /** The one that is used where an agent names none. */
+  readonly model: string
+  /** Why it is this one, in words that go after "model". */
+  readonly reason: string
+  /** Tried in order when a model is not available. */
+  readonly fallbacks: ReadonlyArray<string>
+  readonly providers: Providers
+}
 
 /** The command line and the environment name no model that can be used. */
 export class ModelNotUsable extends Data.TaggedError("ModelNotUsable")<{ readonly reason: string }> {
@@ -29,41 +47,50 @@ export class ModelNotUsable extends Data.TaggedError("ModelNotUsable")<{ readonl
 /** The models used where only a key is given. */
 export const defaultModels = { anthropic: "anthropic/claude-sonnet-4-5", openai: "openai/gpt-5" }
 
+/** What the command line asks for. */
+export interface Asked {
+  readonly model: string | undefined
+  readonly fallbacks: ReadonlyArray<string>
+}
+
 /** Chooses. A key that is empty counts as none; with both keys and no name it is Anthropic. */
-export const choose = (asked: string | undefined): Effect.Effect<ModelChoice, ModelNotUsable> =>
-  Effect.flatMap(Effect.mapError(environment, wrongEnvironment), (env) => {
-    if (asked === "scripted") return Effect.succeed(scripted("as asked"))
-    if (asked !== undefined) return named(asked, env)
-    if (Option.isSome(env.anthropic.key)) return named(defaultModels.anthropic, env, "because ANTHROPIC_API_KEY is set")
-    if (Option.isSome(env.openai.key)) return named(defaultModels.openai, env, "because OPENAI_API_KEY is set")
-    return Effect.succeed(scripted("embedded; no API key is set"))
+export const choose = (asked: Asked): Effect.Effect<ModelChoice, ModelNotUsable> =>
+  Effect.flatMap(Effect.mapError(environment, wrongEnvironment), (providers) => {
+    const [model, because] = preferred(asked.model, providers)
+    for (const name of [model, ...asked.fallbacks]) {
+      const reason = wrongName(name, providers)
+      if (reason !== undefined) return new ModelNotUsable({ reason })
+    }
+    const url = providers[prefixOf(model)]?.apiUrl
+    const reason = url === undefined ? because : `${because}, at ${new URL(url).host}`
+    return Effect.succeed({ model, reason, fallbacks: asked.fallbacks, providers })
   })
 
-const scripted = (reason: string): ModelChoice => ({ _tag: "Scripted", model: "scripted", reason })
+const preferred = (asked: string | undefined, { anthropic, openai }: Providers): readonly [string, string] => {
+  if (asked !== undefined) return [asked, "as asked"]
+  if (anthropic !== undefined) return [defaultModels.anthropic, "because ANTHROPIC_API_KEY is set"]
+  if (openai !== undefined) return [defaultModels.openai, "because OPENAI_API_KEY is set"]
+  return ["scripted", "embedded; no API key is set"]
+}
 
-const named = (
-  model: string,
-  env: Config.Config.Success<typeof environment>,
-  reason = "as asked"
-): Effect.Effect<ModelChoice, ModelNotUsable> => {
-  const [, provider, id] = /^(anthropic|openai)\/(\S+)$/.exec(model) ?? []
-  if (id === undefined || (provider !== "anthropic" && provider !== "openai")) {
-    return new ModelNotUsable({
-      reason: `There is no model ${JSON.stringify(model)}: it is anthropic/<id>, openai/<id> or scripted.`
-    })
+/** What each provider needs in the environment. */
+const needs: Readonly<Record<keyof Providers, string>> = {
+  anthropic: "ANTHROPIC_API_KEY",
+  openai: "OPENAI_API_KEY",
+  compatible: "OPENAI_BASE_URL"
+}
+
+const prefixOf = (model: string) => model.slice(0, Math.max(0, model.indexOf("/"))) as keyof Providers
+
+/** What is wrong with a name, if anything is. */
+const wrongName = (model: string, providers: Providers): string | undefined => {
+  if (model === "scripted") return undefined
+  const prefix = prefixOf(model)
+  if (!Object.hasOwn(needs, prefix) || !/^\w+\/\S+$/.test(model)) {
+    const names = Object.keys(needs).map((it) => `${it}/<id>`)
+    return `There is no model ${JSON.stringify(model)}: it is ${names.join(", ")} or scripted.`
   }
-  const { key, url } = env[provider]
-  if (Option.isNone(key)) {
-    const variable = provider === "anthropic" ? "ANTHROPIC_API_KEY" : "OPENAI_API_KEY"
-    return new ModelNotUsable({ reason: `The model ${model} needs ${variable} in the environment.` })
-  }
-  return Effect.succeed({
-    _tag: provider === "anthropic" ? "Anthropic" : "OpenAi",
-    model,
-    reason: Option.match(url, { onNone: () => reason, onSome: ({ host }) => `${reason}, at ${host}` }),
-    apiKey: key.value,
-    apiUrl: Option.match(url, { onNone: () => undefined, onSome: ({ href }) => href.replace(/\/+$/, "") })
-  })
+  return providers[prefix] === undefined ? `The model ${model} needs ${needs[prefix]} in the environment.` : undefined
 }
 
 const key = (name: string) =>
@@ -76,18 +103,30 @@ const key = (name: string) =>
 const url = (name: string) =>
   Config.string(name).pipe(
     Config.withDefault(""),
-    Config.mapAttempt((text) => (text.trim() === "" ? Option.none<URL>() : Option.some(httpUrl(name, text))))
+    Config.mapAttempt((text) => (text.trim() === "" ? undefined : httpUrl(name, text)))
   )
 
-const httpUrl = (name: string, text: string): URL => {
+const httpUrl = (name: string, text: string): string => {
   if (!URL.canParse(text) || !/^https?:/.test(text)) throw new Error(`${name} is not an http or https address`)
-  return new URL(text)
+  return new URL(text).href.replace(/\/+$/, "")
 }
 
-const environment = Config.all({
-  anthropic: Config.all({ key: key("ANTHROPIC_API_KEY"), url: url("ANTHROPIC_BASE_URL") }),
-  openai: Config.all({ key: key("OPENAI_API_KEY"), url: url("OPENAI_BASE_URL") })
-})
+const environment: Config.Config<Providers> = Config.map(
+  Config.all({
+    anthropicKey: key("ANTHROPIC_API_KEY"),
+    anthropicUrl: url("ANTHROPIC_BASE_URL"),
+    openaiKey: key("OPENAI_API_KEY"),
+    openaiUrl: url("OPENAI_BASE_URL")
+  }),
+  ({ anthropicKey, anthropicUrl, openaiKey, openaiUrl }) => ({
+    anthropic: access(anthropicKey, anthropicUrl),
+    openai: access(openaiKey, openaiUrl),
+    compatible: openaiUrl === undefined ? undefined : { apiKey: Option.getOrUndefined(openaiKey), apiUrl: openaiUrl }
+  })
+)
+
+const access = (apiKey: Option.Option<Redacted.Redacted>, apiUrl: string | undefined): Access | undefined =>
+  Option.isSome(apiKey) ? { apiKey: apiKey.value, apiUrl } : undefined
 
 const wrongEnvironment = (error: { readonly message?: string }): ModelNotUsable =>
   new ModelNotUsable({ reason: `The environment is not usable: ${error.message ?? String(error)}.` })

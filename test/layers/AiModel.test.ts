@@ -442,6 +442,8 @@ describe("AiModel", () => {
           const { error } = yield* refusal().pipe(Effect.provide(failing(refusedWith(400, { error: { message } }))))
           assert.strictEqual(error._tag, "ContextOverflow")
         }
+        const busy = refusedWith(429, { error: { message: "Too many tokens, please wait before trying again." } })
+        assert.strictEqual((yield* refusal().pipe(Effect.provide(failing(busy)))).error._tag, "ModelUnavailable")
         const spent = refusedWith(429, { error: { code: "insufficient_quota", message: "You exceeded it." } })
         const { error } = yield* refusal().pipe(Effect.provide(failing(spent)))
         assert.strictEqual(error._tag, "ModelRejected")

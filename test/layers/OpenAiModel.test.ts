@@ -6,7 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import type { Message } from "../../src/services/Conversation.js"
 import { Model } from "../../src/services/Model.js"
-import { begin, openai, refuse, send, serve } from "../support/providers.js"
+import { answer, begin, openai, refuse, send, serve, written } from "../support/providers.js"
 import { complete, lookup, refusal, requestOf } from "../support/rounds.js"
 
 const key = "sk-proj-the-key"
@@ -39,6 +39,7 @@ describe("AiModel.layerOpenAi", () => {
         { _tag: "ReasoningEnd", metadata: { openai: { itemId: "rs_1", encryptedContent: "sealed" } } },
         { _tag: "TextDelta", text: "Hel" },
         { _tag: "TextDelta", text: "lo" },
+        { _tag: "TextEnd", metadata: { openai: { itemId: "msg_1" } } },
         { _tag: "ToolCall", id: "call_1", name: "lookup", args: { id: 1 }, metadata: { openai: { itemId: "fc_1" } } }
       ])
       assert.deepStrictEqual(finish, {
@@ -95,7 +96,14 @@ describe("AiModel.layerOpenAi", () => {
             }
           ]
         },
-        { role: "tool", results: [{ callId: "call_1", name: "lookup", text: '{"open":true}', isError: false }] }
+        {
+          role: "tool",
+          results: [
+            { callId: "call_1", name: "lookup", text: '{"open":true}', isError: false },
+            { callId: "call_2", name: "lookup", text: 'one\n"two"', isError: false },
+            { callId: "call_3", name: "lookup", text: '"three"', isError: true }
+          ]
+        }
       ]
       const { finish } = yield* complete({ ...request, model: "gpt-4.1", messages }).pipe(
         Effect.provide(layer(server.url))
@@ -116,7 +124,9 @@ describe("AiModel.layerOpenAi", () => {
           encrypted_content: "sealed"
         },
         { type: "function_call", id: "fc_1", call_id: "call_1", name: "lookup", arguments: '{"id":1}' },
-        { type: "function_call_output", call_id: "call_1", output: '{"open":true}' }
+        { type: "function_call_output", call_id: "call_1", output: '{"open":true}' },
+        { type: "function_call_output", call_id: "call_2", output: 'one\n"two"' },
+        { type: "function_call_output", call_id: "call_3", output: 'Error: "three"' }
       ])
     })
   )
@@ -142,7 +152,7 @@ describe("AiModel.layerOpenAi", () => {
         assert.notMatch(JSON.stringify(error), /sk-proj/)
       }
       assert.deepStrictEqual(said, [
-        'ModelUnavailable: The model "openai/gpt-5-test" is not available: HTTP 429, Slow down. (retry after 30 s).',
+        'ModelUnavailable: The model "openai/gpt-5-test" is not available: HTTP 429, Slow down, retry after 30 s.',
         'ModelRejected: The model "openai/gpt-5-test" refused the request (HTTP 429): You exceeded your current quota.',
         'ModelRejected: The model "openai/gpt-5-test" refused the request (HTTP 401): Incorrect API key provided: <redacted>.',
         'ContextOverflow: The history does not fit into the context window of "openai/gpt-5-test": Too long.',
@@ -171,7 +181,7 @@ describe("AiModel.layerOpenAi", () => {
       for (const attempt of [1, 2, 3, 4]) {
         const { error, events } = yield* refusal(request).pipe(Effect.provide(layer(server.url)))
         assert.strictEqual(error._tag, "ModelUnavailable")
-        if (attempt !== 2) assert.deepStrictEqual(events, [{ _tag: "TextDelta", text: "Hel" }])
+        if (attempt !== 2) assert.deepStrictEqual(events[0], { _tag: "TextDelta", text: "Hel" })
       }
     })
   )
@@ -190,6 +200,197 @@ describe("AiModel.layerOpenAi", () => {
       yield* Deferred.await(arrived)
       yield* Fiber.interrupt(fiber)
       yield* Deferred.await(closed)
+    })
+  )
+
+  it.scopedLive("maps the limit and the thinking level", () =>
+    Effect.gen(function* () {
+      const server = yield* serve((response) => answer(response, written([openai.created, openai.completed])))
+      const of = (model: string, thinking: "off" | "low", maxOutput?: number, maxTokens?: number) =>
+        Effect.gen(function* () {
+          const layer = AiModel.layerOpenAi({
+            model,
+            apiKey: Redacted.make(key),
+            apiUrl: `${server.url}/v1`,
+            maxTokens
+          })
+          yield* complete(requestOf({ model, thinking, maxOutput })).pipe(Effect.provide(layer))
+          const body = server.seen.at(-1)?.body
+          return [body.max_output_tokens, body.reasoning?.effort]
+        })
+      assert.deepStrictEqual(yield* of("gpt-5.1", "low"), [undefined, "low"])
+      assert.deepStrictEqual(yield* of("gpt-5.1", "off", 900), [900, "none"])
+      assert.deepStrictEqual(yield* of("gpt-5-mini", "off", 900, 500), [500, "minimal"])
+      assert.deepStrictEqual(yield* of("o4-mini", "off", 300, 500), [300, "low"])
+      assert.deepStrictEqual(yield* of("gpt-4.1", "low"), [undefined, undefined])
+    })
+  )
+
+  it.scopedLive("sends back no item that OpenAI would miss the other half of", () =>
+    Effect.gen(function* () {
+      const server = yield* serve((response) => answer(response, written([openai.created, openai.completed])))
+      const reasoning = (itemId: string, encryptedContent?: string) =>
+        ({ type: "reasoning", text: "Hm", metadata: { openai: { itemId, encryptedContent } } }) as const
+      const text = (itemId: string) => ({ type: "text", text: "Yes.", metadata: { openai: { itemId } } }) as const
+      const user = { role: "user", content: [{ type: "text", text: "Hello" }] } as const
+      const messages: ReadonlyArray<Message> = [
+        user,
+        { role: "assistant", content: [reasoning("rs_1"), text("msg_1")] },
+        user,
+        { role: "assistant", content: [reasoning("rs_2", "sealed"), text("msg_2")] },
+        user,
+        { role: "assistant", content: [text("msg_3"), reasoning("rs_3", "sealed")] },
+        user,
+        // An id that is ours, of an item that came without one.
+        { role: "assistant", content: [text("baton_item_0")] },
+        user
+      ]
+      yield* complete({ ...request, messages }).pipe(Effect.provide(layer(server.url)))
+      const ids = server.seen[0]?.body.input.flatMap((item: any) =>
+        item.type === "reasoning" || item.role === "assistant" ? [item.id] : []
+      )
+      assert.deepStrictEqual(ids, [undefined, "rs_2", "msg_2", "msg_3", undefined])
+    })
+  )
+
+  it.scopedLive("reads what it does not know, and what the package would fail on", () =>
+    Effect.gen(function* () {
+      const event = (type: string, more: object) => ({ type: `response.${type}`, ...more })
+      const item = (type: string, more: object = {}) => ({ type, status: "completed", ...more })
+      const events = [
+        event("created", { response: { created_at: "now" } }),
+        event("some_new_event", { output_index: 0 }),
+        event("output_item.added", { output_index: 0, item: item("some_new_item") }),
+        event("output_item.done", { output_index: 0, item: item("some_new_item") }),
+        event("output_item.added", { output_index: 1, item: item("reasoning", { id: "rs_1" }) }),
+        event("reasoning_text.delta", { output_index: 1, content_index: 0, delta: "Hm" }),
+        event("reasoning_summary_part.added", { output_index: 1, summary_index: 1 }),
+        event("reasoning_summary_text.delta", { output_index: 1, summary_index: 1, delta: "so" }),
+        event("output_item.done", { output_index: 1, item: item("reasoning", { encrypted_content: "sealed" }) }),
+        // Without its beginning, and without its pieces.
+        event("output_item.done", {
+          output_index: 2,
+          item: item("message", { id: "msg_1", content: [{ type: "output_text", text: "Hi" }] })
+        }),
+        ...openai.call(3, "fc_1", "call_1", "nothing", '{"a":', "1}"),
+        ...openai.call(4, "fc_2", "call_2", "lookup", '{"__proto__":1}'),
+        // Cut: it has no end of its own.
+        ...openai.call(5, "fc_3", "call_3", "lookup", '{"id').slice(0, -1),
+        event("incomplete", {
+          response: {
+            status: "incomplete",
+            incomplete_details: { reason: "max_output_tokens" },
+            usage: { input_tokens: 10, output_tokens: -3, input_tokens_details: null }
+          }
+        })
+      ]
+      const server = yield* serve((response) => answer(response, written(events)))
+      const { events: read, finish } = yield* complete(request).pipe(Effect.provide(layer(server.url)))
+      const call = (n: number, name: string, more: object) => ({
+        _tag: "ToolCall",
+        id: `call_${n}`,
+        name,
+        ...more,
+        metadata: { openai: { itemId: `fc_${n}` } }
+      })
+      assert.deepStrictEqual(read as ReadonlyArray<object>, [
+        { _tag: "ReasoningDelta", text: "Hm" },
+        { _tag: "ReasoningDelta", text: "\n\n" },
+        { _tag: "ReasoningDelta", text: "so" },
+        { _tag: "ReasoningEnd", metadata: { openai: { itemId: "rs_1", encryptedContent: "sealed" } } },
+        { _tag: "TextDelta", text: "Hi" },
+        { _tag: "TextEnd", metadata: { openai: { itemId: "msg_1" } } },
+        call(1, "nothing", { args: { a: 1 } }),
+        call(2, "lookup", { args: {}, raw: '{"__proto__":1}' }),
+        call(3, "lookup", { args: {}, raw: '{"id' })
+      ])
+      assert.deepStrictEqual(finish, {
+        reason: "length",
+        usage: { input: 10, output: 0, cacheRead: 0, cacheWrite: 0, reasoning: 0 }
+      })
+    })
+  )
+
+  it.scopedLive("tells a refusal as text, and completes without figures where there are none", () =>
+    Effect.gen(function* () {
+      const message = { type: "message", id: "msg_1", content: [] }
+      const events = [
+        openai.created,
+        { type: "response.output_item.added", output_index: 0, item: message },
+        { type: "response.refusal.delta", output_index: 0, delta: "I cannot help with that." },
+        { type: "response.output_item.done", output_index: 0, item: message },
+        { type: "response.completed", response: { status: "completed" } }
+      ]
+      const server = yield* serve((response) => answer(response, written(events)))
+      const { events: read, finish } = yield* complete(request).pipe(Effect.provide(layer(server.url)))
+      assert.deepStrictEqual(read[0], { _tag: "TextDelta", text: "I cannot help with that." })
+      assert.deepStrictEqual(finish, { reason: "content-filter", usage: undefined })
+    })
+  )
+
+  it.scopedLive("takes a reply that failed for what it says, and what is malformed for unavailable", () =>
+    Effect.gen(function* () {
+      const failed = (error: unknown) =>
+        written([{ type: "response.failed", response: { status: "failed", error } } as never])
+      const whole = (response: object) => written([{ type: "response.completed", response } as never])
+      const answers: ReadonlyArray<readonly [string, string?]> = [
+        [failed({ code: "server_error", message: "The model is overloaded." })],
+        [failed({ code: "context_length_exceeded", message: "Too long." })],
+        [failed({ code: "insufficient_quota", message: "Pay." })],
+        [failed(null)],
+        [whole({ status: "failed", error: { code: "rate_limit_exceeded", message: "Slow down." } })],
+        ["data: {\n\n"],
+        [written([{ type: "response.output_text.delta", output_index: 3, delta: "Hi" } as never])],
+        ['{"error":{"code":"invalid_api_key","type":"authentication_error","message":"No key."}}', "application/json"],
+        [written([openai.created])]
+      ]
+      const server = yield* serve((response) => answer(response, ...answers[server.seen.length - 1]!))
+      const said: Array<string> = []
+      for (const _ of answers) {
+        const { error } = yield* refusal(request).pipe(Effect.provide(layer(server.url)))
+        said.push(`${error._tag}: ${"reason" in error ? error.reason : ""}`)
+      }
+      assert.deepStrictEqual(said, [
+        "ModelUnavailable: The model is overloaded",
+        "ContextOverflow: Too long",
+        "ModelRejected: Pay",
+        "ModelUnavailable: the provider ended the reply with an error",
+        "ModelUnavailable: Slow down",
+        "ModelUnavailable: the reply was malformed",
+        "ModelUnavailable: the reply was malformed",
+        "ModelRejected: No key",
+        "ModelUnavailable: the reply ended before it was complete"
+      ])
+    })
+  )
+
+  it.scopedLive("sends once more, without reasoning and the ids beside it, what was refused for it", () =>
+    Effect.gen(function* () {
+      const message = "Item with id 'rs_1' not found. Items are not persisted when `store` is set to false."
+      const server = yield* serve((response, { body }) =>
+        JSON.stringify(body).includes("rs_1")
+          ? refuse(response, 404, { error: { message, type: "invalid_request_error", param: "input", code: null } })
+          : answer(response, written([openai.created, ...openai.text(0, "msg_2", "Done."), openai.completed]))
+      )
+      const messages: ReadonlyArray<Message> = [
+        { role: "user", content: [{ type: "text", text: "Hello" }] },
+        {
+          role: "assistant",
+          content: [
+            { type: "reasoning", text: "Hm", metadata: { openai: { itemId: "rs_1", encryptedContent: "sealed" } } },
+            { type: "text", text: "Hi", metadata: { openai: { itemId: "msg_1" } } },
+            { type: "tool-call", id: "call_1", name: "lookup", args: {}, metadata: { openai: { itemId: "fc_1" } } }
+          ]
+        },
+        { role: "tool", results: [{ callId: "call_1", name: "lookup", text: "1", isError: false }] }
+      ]
+      const { events } = yield* complete({ ...request, messages }).pipe(Effect.provide(layer(server.url)))
+      assert.strictEqual(events[0]?._tag, "Notice")
+      assert.deepStrictEqual(server.seen[1]?.body.input.slice(2), [
+        { role: "assistant", content: [{ type: "output_text", text: "Hi" }] },
+        { type: "function_call", call_id: "call_1", name: "lookup", arguments: "{}" },
+        { type: "function_call_output", call_id: "call_1", output: "1" }
+      ])
     })
   )
 })

@@ -231,12 +231,17 @@ describe("usage and configuration", () => {
   it("names the models that there are", async () => {
     await refused(
       ["prompt", "hi", "--model", "nope/x"],
-      /^There is no model "nope\/x": it is anthropic\/<id>, openai\/<id> or scripted\.\n$/
+      /^There is no model "nope\/x": it is anthropic\/<id>, openai\/<id>, compatible\/<id> or scripted\.\n$/
     )
     await refused(
       ["prompt", "hi", "--model", "openai/gpt-5"],
       /^The model openai\/gpt-5 needs OPENAI_API_KEY in the environment\.\n$/
     )
+    await refused(
+      ["prompt", "hi", "--fallback", "scripted", "--fallback", "openai/gpt-5"],
+      /^The model openai\/gpt-5 needs OPENAI_API_KEY in the environment\.\n$/
+    )
+    await refused(["prompt", "hi", "--thinking", "hard"], /medium/)
     const env = { ANTHROPIC_API_KEY: "key", ANTHROPIC_BASE_URL: "nowhere" }
     await refused(["prompt", "hi"], /ANTHROPIC_BASE_URL is not an http or https address/, { env })
     await refused(["prompt", "hi"], /npm install "@effect\/ai@\^0\.37\.0" "@effect\/ai-anthropic@\^0\.27\.0"/, {
@@ -253,12 +258,55 @@ describe("usage and configuration", () => {
     const help = await run(["prompt", "--help"])
     assert.strictEqual(help.code, 0)
     assert.notMatch(help.out, control)
-    for (const option of ["--session", "--cwd", "--model", "--on-busy", "--json", "ANTHROPIC_API_KEY", "EXIT CODES"]) {
+    for (const option of [
+      "--session",
+      "--cwd",
+      "--model",
+      "--fallback",
+      "--thinking",
+      "--on-busy",
+      "--json",
+      "ANTHROPIC_API_KEY",
+      "EXIT CODES"
+    ]) {
       assert.include(help.out, option)
     }
     const version = await run(["--version"])
     const { version: wanted } = JSON.parse(readFileSync(fromHere("../../package.json"), "utf8")) as { version: string }
     assert.strictEqual(version.out.trim(), wanted)
+  })
+
+  it("asks for the thinking level that was given, and tells what it may fall back on", async () => {
+    const bodies: Array<unknown> = []
+    const server = createServer((request, response) => {
+      let text = ""
+      request.on("data", (data: Buffer) => (text += data.toString()))
+      request.on("end", () => {
+        bodies.push(JSON.parse(text))
+        response.writeHead(400, { "content-type": "application/json" }).end('{"error":{"message":"no"}}')
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    const { port } = server.address() as AddressInfo
+    try {
+      const args = [
+        "--model",
+        "openai/gpt-5",
+        "--thinking",
+        "high",
+        "--fallback",
+        "scripted",
+        "--fallback",
+        "openai/o3"
+      ]
+      const done = await run(["prompt", "hi", ...args], {
+        env: { OPENAI_API_KEY: "key-2", OPENAI_BASE_URL: `http://127.0.0.1:${port}/v1` }
+      })
+      assert.match(done.out, /^baton .* model openai\/gpt-5 \(as asked, at [\d.:]+\), else scripted, else openai\/o3\n/)
+      assert.deepInclude(bodies[0], { model: "gpt-5", reasoning: { effort: "high", summary: "auto" } })
+    } finally {
+      server.close()
+    }
   })
 
   it("asks the provider whose key is set, at the address that is set, and fails with 1", async () => {

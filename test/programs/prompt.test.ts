@@ -138,7 +138,7 @@ describe("a failed prompt", () => {
           role: "user",
           content: [
             { type: "text", text: "first" },
-            { type: "text", text: "[The request above failed (ModelUnavailable) before it was answered.]" },
+            { type: "text", text: "[The request above failed (ModelUnavailable) before it was answered.]", note: true },
             { type: "text", text: "second" }
           ]
         }

@@ -18,9 +18,15 @@ import {
   Tool
 } from "effect-baton"
 import { engineOver } from "../support/engine.js"
-import { anthropicProblems, type Items, responsesProblems, type Signed } from "../support/providerRules.js"
+import {
+  anthropicProblems,
+  chatProblems,
+  type Items,
+  responsesProblems,
+  type Signed
+} from "../support/providerRules.js"
 import { runSeeded } from "../support/SeededScheduler.js"
-import { anthropicMessages, bodiesOf, openAiResponses } from "../support/wire.js"
+import { anthropicMessages, bodiesOf, chatCompletions, openAiResponses } from "../support/wire.js"
 
 const script: Script.Script = [
   Script.on(
@@ -264,19 +270,24 @@ class Requests {
     }
   }
 
-  /** Sends them all to both providers and says what is wrong. */
+  /** Sends them all to each provider and says what is wrong. */
   async problems(): Promise<ReadonlyArray<string>> {
     const all = [...this.byMessages].flatMap(([key, it]) => (known.has(key) ? [] : [it]))
     for (const key of this.byMessages.keys()) known.add(key)
     const requests = all.map(({ messages }) => ({ instructions: "Be brief.", messages, tools }))
     const wrong = (bodies: ReadonlyArray<unknown>, problems: (body: unknown) => ReadonlyArray<string>) =>
       bodies.flatMap((body, i) => problems(body).map((it) => `${all[i]!.where}: ${it}`))
-    const [anthropic, openAi] = await Effect.runPromise(
-      Effect.all([bodiesOf(anthropicMessages, requests), bodiesOf(openAiResponses, requests)])
+    const [anthropic, openAi, chat] = await Effect.runPromise(
+      Effect.all([
+        bodiesOf(anthropicMessages, requests),
+        bodiesOf(openAiResponses, requests),
+        bodiesOf(chatCompletions, requests)
+      ])
     )
     return [
       ...wrong(anthropic, (body) => anthropicProblems(body, [...signed.values()])),
-      ...wrong(openAi, (body) => responsesProblems(body, [...items.values()]))
+      ...wrong(openAi, (body) => responsesProblems(body, [...items.values()])),
+      ...wrong(chat, chatProblems)
     ]
   }
 }
@@ -289,7 +300,7 @@ const tools: ReadonlyArray<Model.ToolSpec> = ["note", "nap", "task"].map((name) 
   inputSchema: { type: "object", properties: {} }
 }))
 
-describe("requests to Anthropic and OpenAI", () => {
+describe("requests to Anthropic, OpenAI and what is compatible", () => {
   for (const seed of [1, 2]) {
     it(`after an interruption at every scheduler step (seed ${seed})`, { timeout: 120_000 }, async () => {
       const requests = new Requests()

@@ -44,7 +44,9 @@ const heavy = (loaded: ReadonlySet<string>): ReadonlyArray<string> =>
   [...loaded].filter((name) => name === schema || name === "fast-check" || name.startsWith("@effect/"))
 
 describe("what is loaded", () => {
-  const services = readdirSync(join(root, "src/services")).filter((file) => file !== "Entry.ts")
+  const services = readdirSync(join(root, "src/services"), { recursive: true, encoding: "utf8" }).filter(
+    (file) => file.endsWith(".ts") && file !== "Entry.ts"
+  )
 
   it("by the services: neither effect/Schema nor fast-check", () => {
     const loaded = loadedBy(services.map((file) => `src/services/${file}`))
@@ -64,7 +66,23 @@ describe("what is loaded", () => {
   })
 
   it("by the models over @effect/ai: no provider", () => {
-    const providers = [...loadedBy(["src/ai.ts"])].filter((name) => /ai-(anthropic|openai)|Anthropic|OpenAi/.test(name))
+    const providers = [...loadedBy(["src/ai.ts"])].filter((name) =>
+      /ai-(anthropic|openai)|Anthropic|OpenAi|Compatible/.test(name)
+    )
     assert.deepStrictEqual(providers, [])
+  })
+
+  it("by the testing kit: neither of them, no test runner, and nothing of it by the package itself", () => {
+    const loaded = loadedBy(["src/testing.ts"])
+    assert.isTrue(loaded.has("src/layers/testing/Laws.ts"))
+    assert.deepStrictEqual(heavy(loaded), [])
+    assert.deepStrictEqual(
+      [...loaded].filter((name) => name.includes("vitest")),
+      []
+    )
+    assert.deepStrictEqual(
+      [...loadedBy(["src/index.ts"])].filter((name) => name.includes("/testing/")),
+      []
+    )
   })
 })

@@ -1,19 +1,9 @@
 /**
  * An engine in memory with its insides within reach: a fresh one for each test.
  */
-import { Effect, Layer, Queue, Schema, type Scope } from "effect"
-import {
-  type Agent,
-  Conversation,
-  Engine,
-  type Event,
-  Events,
-  Model,
-  type Script,
-  Sessions,
-  SessionStore,
-  Tool
-} from "effect-baton"
+import { Effect, Layer, Schema } from "effect"
+import { type Agent, Conversation, Engine, Model, type Script, Sessions, SessionStore, Tool } from "effect-baton"
+import { Recorder } from "effect-baton/testing"
 
 /** The engine over a store and a model. */
 export const engineOver = <Out, E, R>(below: Layer.Layer<Out | SessionStore.SessionStore | Model.Model, E, R>) =>
@@ -24,18 +14,7 @@ export const engine = (script: Script.Script) =>
   engineOver(Layer.provideMerge(SessionStore.layerMemory, Model.layerScripted(script)))
 
 /** Follows the engine from now on; what was published so far is given each time it is asked for. */
-export const recorder: Effect.Effect<
-  Effect.Effect<ReadonlyArray<Event.Event>>,
-  never,
-  Events.Events | Scope.Scope
-> = Effect.gen(function* () {
-  const queue = yield* (yield* Events.Events).subscribe()
-  const seen: Array<Event.Event> = []
-  return Effect.map(Queue.takeAll(queue), (chunk) => {
-    seen.push(...chunk)
-    return seen
-  })
-})
+export const recorder = Effect.map(Recorder.make, (it) => it.events)
 
 /** The messages that a model would be sent now. */
 export const messagesOf = (session: Sessions.Session) => Effect.map(session.history, Conversation.fold)

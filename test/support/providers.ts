@@ -52,8 +52,18 @@ export const begin = (response: ServerResponse): void => {
 
 /** Sends events as both providers do: the type is the event's name. */
 export const send = (response: ServerResponse, events: ReadonlyArray<{ readonly type: string }>): void => {
-  for (const event of events) response.write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
+  response.write(written(events))
 }
+
+/** A whole reply, to the letter. */
+export const answer = (response: ServerResponse, body: string, type = "text/event-stream"): void => {
+  response.writeHead(200, { "content-type": type })
+  response.end(body)
+}
+
+/** Events as both providers send them. */
+export const written = (events: ReadonlyArray<{ readonly type: string }>): string =>
+  events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join("")
 
 /** Refuses with a status and a JSON body. */
 export const refuse = (

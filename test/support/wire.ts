@@ -2,7 +2,7 @@
  * The bodies that providers get for requests, as their own packages put them together and send them over a socket.
  */
 import { Effect, type Layer, Redacted } from "effect"
-import { Model } from "effect-baton"
+import { type Errors, Model } from "effect-baton"
 import { AiModel } from "effect-baton/ai"
 import { refuse, type Seen, serve } from "./providers.js"
 
@@ -11,7 +11,7 @@ type Asked = Pick<Request, "instructions" | "messages" | "tools">
 
 /** A provider by the way that leads to it, and the model that it is asked for. */
 interface Provider {
-  readonly layer: (apiUrl: string) => Layer.Layer<Model.Model>
+  readonly layer: (apiUrl: string) => Layer.Layer<Model.Model, Errors.ModelNotConfigured>
   readonly model: string
 }
 
@@ -25,6 +25,11 @@ export const anthropicMessages: Provider = {
 export const openAiResponses: Provider = {
   layer: (url) => AiModel.layerOpenAi({ model: "gpt-5", apiKey, apiUrl: `${url}/v1` }),
   model: "openai/gpt-5"
+}
+
+export const chatCompletions: Provider = {
+  layer: (url) => AiModel.layerCompatible({ model: "local", apiKey, apiUrl: `${url}/v1` }),
+  model: "compatible/local"
 }
 
 /** Sends each request, with thinking, and gives the bodies in order. A request that is not sent is a defect. */

@@ -5,6 +5,7 @@
 import type * as AiError from "@effect/ai/AiError"
 import * as Redacted from "effect/Redacted"
 import { ContextOverflow, type ModelError, ModelRejected, ModelUnavailable } from "../../services/Errors.js"
+import { isRecord, text } from "./json.js"
 
 /** Who asked, and what must not be told. */
 export interface Asked {
@@ -12,8 +13,8 @@ export interface Asked {
   readonly secrets: ReadonlyArray<Redacted.Redacted>
 }
 
-/** A failure of `@effect/ai` by what can be done about it. */
-export const fromAiError = (error: AiError.AiError, asked: Asked): ModelError => {
+/** A failure of `@effect/ai` by what can be done about it. `now`, in milliseconds, is what a date is measured against. */
+export const fromAiError = (error: AiError.AiError, asked: Asked, now: number): ModelError => {
   switch (error._tag) {
     case "HttpRequestError":
       return error.reason === "Transport"
@@ -23,11 +24,11 @@ export const fromAiError = (error: AiError.AiError, asked: Asked): ModelError =>
       if (error.reason !== "StatusCode") return unavailable("the reply broke off", asked)
       const { status, headers } = error.response
       const { code, message } = read(error.body)
-      const wait = headers["retry-after"]
       const said = message ?? code ?? "no reason given"
-      if (overflows.test(said) || code === "context_length_exceeded") return overflow(said, asked)
+      // Too many tokens at once are no overflow.
+      if (status !== 429 && isOverflow(code, said)) return overflow(said, asked)
       return isTransient(status) && !isSpent(code, said)
-        ? unavailable(`HTTP ${status}, ${said}${wait === undefined ? "" : ` (retry after ${wait} s)`}`, asked)
+        ? unavailable(`HTTP ${status}, ${said}`, asked, retryAfter(headers, now))
         : rejected(said, asked, status)
     }
     case "MalformedInput":
@@ -41,16 +42,23 @@ export const fromAiError = (error: AiError.AiError, asked: Asked): ModelError =>
 
 /** An error that arrived in the middle of a reply. */
 export const fromErrorPart = (error: unknown, asked: Asked): ModelError => {
-  const { code, message } = read(error)
+  const { code, message, type } = read(error)
   const said = message ?? code ?? "the provider ended the reply with an error"
-  if (overflows.test(said) || code === "context_length_exceeded") return overflow(said, asked)
-  const status = permanent.get(code ?? "")
-  return status === undefined ? unavailable(said, asked) : rejected(said, asked, status)
+  if (isOverflow(code, said)) return overflow(said, asked)
+  const known = statusOf(code) ?? statusOf(type)
+  const status = isSpent(code, said) ? (known ?? 429) : known
+  return status === undefined || (isTransient(status) && !isSpent(code, said))
+    ? unavailable(said, asked)
+    : rejected(said, asked, status)
 }
 
-/** The model could not answer now. */
-export const unavailable = (reason: string, asked: Asked): ModelUnavailable =>
-  new ModelUnavailable({ model: asked.model, reason: tell(reason, asked) })
+/** The model could not answer now. `after` is in milliseconds. */
+export const unavailable = (reason: string, asked: Asked, after?: number): ModelUnavailable =>
+  new ModelUnavailable({
+    model: asked.model,
+    reason: tell(reason, asked),
+    ...(after === undefined ? undefined : { retryAfter: after })
+  })
 
 /** The request is refused for good. */
 export const rejected = (reason: string, asked: Asked, status?: number): ModelRejected =>
@@ -59,6 +67,27 @@ export const rejected = (reason: string, asked: Asked, status?: number): ModelRe
 const overflow = (reason: string, asked: Asked): ContextOverflow =>
   new ContextOverflow({ model: asked.model, reason: tell(reason, asked) })
 
+/**
+ * How long a provider asks to wait, in milliseconds: `retry-after-ms`, or `retry-after` in seconds or as a date, which
+ * is measured against the provider's own clock where it tells the time.
+ */
+const retryAfter = (headers: Readonly<Record<string, unknown>>, now: number): number | undefined => {
+  const header = (name: string) => text(headers[name]).trim()
+  const ms = header("retry-after-ms")
+  if (isNumber(ms)) return Number(ms)
+  const wait = header("retry-after")
+  if (isNumber(wait)) return Number(wait) * 1000
+  // A date has a time of day: a lone number would be taken for a year.
+  const at = wait.includes(":") ? Date.parse(wait) : Number.NaN
+  const sent = Date.parse(header("date"))
+  return Number.isNaN(at) ? undefined : Math.max(0, at - (Number.isNaN(sent) ? now : sent))
+}
+
+const isNumber = (value: string): boolean => /^\d+(\.\d+)?$/.test(value)
+
+const isOverflow = (code: string | undefined, said: string): boolean =>
+  code === "context_length_exceeded" || overflows.test(said)
+
 const isTransient = (status: number): boolean => status === 408 || status === 409 || status === 429 || status >= 500
 
 /** A spent quota has the status of a rate limit, and does not come back by waiting. */
@@ -66,7 +95,11 @@ const isSpent = (code: string | undefined, said: string): boolean =>
   code === "insufficient_quota" || /exceeded your current quota|credit balance is too low/i.test(said)
 
 const overflows =
-  /prompt is too long|input is too long|context[ _-]?(length|window)|maximum context|exceeds? the (model's )?context|too many (input )?tokens/i
+  /prompt is too long|input is too long|context[ _-]?(length|window|size)|maximum context|exceeds? the (model's )?context|too many (input )?tokens/i
+
+/** The status that an error would have outside of a stream. OpenRouter tells that of the provider behind it as code. */
+const statusOf = (code: string | undefined): number | undefined =>
+  code !== undefined && /^[3-5]\d\d$/.test(code) ? Number(code) : permanent.get(code ?? "")
 
 /** What Anthropic and OpenAI call an error that stays, and the status that it has outside of a stream. */
 const permanent: ReadonlyMap<string, number> = new Map([
@@ -82,6 +115,8 @@ const permanent: ReadonlyMap<string, number> = new Map([
 
 interface Told {
   readonly code: string | undefined
+  /** The kind of error, where it is told beside the code. */
+  readonly type?: string | undefined
   readonly message: string | undefined
 }
 
@@ -90,18 +125,30 @@ const read = (told: unknown): Told => {
   if (typeof told === "string") {
     try {
       const value: unknown = JSON.parse(told)
-      return typeof value === "string" ? { code: undefined, message: value } : read(value)
+      return typeof value === "string" ? inWords(value) : read(value)
     } catch {
-      return { code: undefined, message: told.trim() === "" ? undefined : told }
+      return inWords(told)
     }
   }
-  if (typeof told !== "object" || told === null) return { code: undefined, message: undefined }
-  if ("error" in told && typeof told.error === "object") return read(told.error)
-  const text = (key: string): string | undefined => {
-    const value: unknown = (told as Record<string, unknown>)[key]
-    return typeof value === "string" && value !== "" ? value : undefined
+  if (!isRecord(told)) return { code: undefined, message: undefined }
+  if (typeof told["error"] === "object" || typeof told["error"] === "string") return read(told["error"])
+  const of = (key: string): string | undefined => {
+    const value = told[key]
+    return typeof value === "number" ? `${value}` : text(value) === "" ? undefined : text(value)
   }
-  return { code: text("code") ?? text("type"), message: text("message") }
+  return { code: of("code") ?? of("type"), type: of("type"), message: of("message") ?? of("detail") }
+}
+
+/** A text, where there is one; of an HTML page, which is what a gateway answers with, the title. */
+const inWords = (body: string): Told => {
+  const message = body.trim()
+  if (message === "") return { code: undefined, message: undefined }
+  if (!/^<(!doctype|html|head|body|\?xml)/i.test(message)) return { code: undefined, message }
+  const title = /<title[^>]*>([^<]{1,100})</i.exec(message)?.[1]?.trim()
+  return {
+    code: undefined,
+    message: title === undefined || title === "" ? "an HTML page" : `an HTML page, "${title}"`
+  }
 }
 
 /** Why a connection failed, without the request: `ECONNREFUSED` and the like. */
@@ -115,14 +162,19 @@ const because = (cause: unknown): string => {
 
 /** One line of bounded length, without keys and without the full stop that the error's message brings itself. */
 const tell = (text: string, asked: Asked): string => {
-  let clean = text.replace(/\s+/g, " ").trim()
-  for (const secret of asked.secrets) {
+  let clean = withoutKeys(text.replace(/\s+/g, " ").trim(), asked.secrets)
+  if (clean.length > longest) clean = `${clean.slice(0, longest)}...`
+  return clean.endsWith(".") && !clean.endsWith("...") ? clean.slice(0, -1) : clean
+}
+
+/** A text without the secrets and without what looks like a key. */
+export const withoutKeys = (text: string, secrets: ReadonlyArray<Redacted.Redacted>): string => {
+  let clean = text
+  for (const secret of secrets) {
     const value = Redacted.value(secret)
     if (value !== "") clean = clean.replaceAll(value, "<redacted>")
   }
-  clean = clean.replace(/\b(?:sk|pk|rk|key)-[\w*-]{6,}|\bBearer\s+\S+/g, "<redacted>")
-  if (clean.length > longest) clean = `${clean.slice(0, longest)}...`
-  return clean.endsWith(".") && !clean.endsWith("...") ? clean.slice(0, -1) : clean
+  return clean.replace(/\b(?:sk|pk|rk|key)-[\w*-]{6,}|\bBearer\s+[^\s"]+/g, "<redacted>")
 }
 
 /** Characters of a provider's words that a message repeats. */

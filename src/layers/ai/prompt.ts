@@ -107,27 +107,29 @@ export interface Tools {
 
 /**
  * Tools whose parameters may be anything: what a model sends is checked by the engine, where a mistake in one call
- * costs that call and not the whole reply.
+ * costs that call and not the whole reply. The others of `known` are known when a reply is read, and not sent.
  */
-export const toolsOf = (specs: ReadonlyArray<ToolSpec>): Tools | undefined => {
-  if (specs.length === 0) return undefined
+export const toolsOf = (specs: ReadonlyArray<ToolSpec>, known: ReadonlyArray<string>): Tools | undefined => {
   const names = specs.map((spec) => spec.name)
-  const aliases = names.flatMap((name) => renamed.get(name) ?? []).filter((alias) => !names.includes(alias))
-  const tools = [...specs.map(toolOf), ...aliases.map((name) => permissive(Tool.make(name), {}))]
+  const others = known.filter((name) => !names.includes(name))
+  if (specs.length + others.length === 0) return undefined
+  const tools = [...specs.map(toolOf), ...others.map(otherOf)]
   return {
     toolkit: {
       tools: Object.fromEntries(tools.map((tool) => [tool.name, tool])),
       handle: () => Effect.dieMessage("the engine runs the tools")
     },
-    // The aliases are known when a reply is read, and not sent.
-    toolChoice: aliases.length === 0 ? "auto" : { mode: "auto", oneOf: names }
+    toolChoice: others.length === 0 ? "auto" : { mode: "auto", oneOf: names }
   }
 }
 
 /**
- * Names that `@effect/ai-anthropic` takes for those of its own tools, also where the application's tool is meant: a
- * call comes back under the other name, with the real one as its `providerName`.
+ * Under which names calls of these tools may come back: `@effect/ai-anthropic` takes some names for those of its own
+ * tools, also where the application's is meant, and gives the real one as `providerName`.
  */
+export const aliasesOf = (specs: ReadonlyArray<ToolSpec>): ReadonlyArray<string> =>
+  specs.flatMap((spec) => renamed.get(spec.name) ?? [])
+
 const renamed: ReadonlyMap<string, string> = new Map([
   ["bash", "AnthropicBash"],
   ["code_execution", "AnthropicCodeExecution"],
@@ -144,6 +146,17 @@ const toolOf = (spec: ToolSpec): Tool.Any => {
   if (tool === undefined) {
     tool = permissive(Tool.make(spec.name, { description: spec.description }), spec.inputSchema)
     tools.set(spec, tool)
+  }
+  return tool
+}
+
+const otherTools = new Map<string, Tool.Any>()
+
+const otherOf = (name: string): Tool.Any => {
+  let tool = otherTools.get(name)
+  if (tool === undefined) {
+    tool = permissive(Tool.make(name), {})
+    otherTools.set(name, tool)
   }
   return tool
 }

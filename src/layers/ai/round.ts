@@ -4,24 +4,34 @@
 import type * as AiError from "@effect/ai/AiError"
 import type * as Response from "@effect/ai/Response"
 import * as Chunk from "effect/Chunk"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as ParseResult from "effect/ParseResult"
 import type { ModelError } from "../../services/Errors.js"
 import type { ModelEvent, ModelFinish, ModelRequest } from "../../services/Model.js"
 import type { Usage } from "../../services/Usage.js"
+import { argsOf, type Call, unwrap, wrapper } from "./calls.js"
 import { type Asked, fromAiError, fromErrorPart, unavailable } from "./errors.js"
+import { record } from "./json.js"
+import { figure, usageOf } from "./usage.js"
+import type { Wire } from "./Wire.js"
 
 type Part = Response.StreamPartEncoded
 type Metadata = Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>
 
-/** One reply as it arrives. */
+/** One reply as it arrives. `wire` is there where the provider's stream is read by Baton before `@effect/ai` reads it. */
 export class Round {
   private readonly names: ReadonlySet<string>
   private readonly emit: (event: ModelEvent) => void
-  private readonly asked: Asked
+  readonly asked: Asked
+  private readonly wire: Wire | undefined
+  /** What the stretch of text that is arriving has brought so far. */
+  private text: Metadata = {}
   /** The stretches of reasoning that have begun and not ended, and what their parts brought so far. */
   private readonly reasoning = new Set<string>()
   private metadata: Metadata = {}
+  /** A call without arguments, until it is known whether it was cut there. */
+  private bare: (Call & { readonly id: string; readonly metadata: Metadata | undefined }) | undefined
   /** Calls whose arguments are arriving. */
   private readonly calls = new Map<string, { readonly name: string; text: string }>()
   private finish: Response.FinishPartEncoded | undefined
@@ -29,10 +39,11 @@ export class Round {
   /** A call was put together from a reply that could not be read to its end. */
   private mended = false
 
-  constructor(request: ModelRequest, emit: (event: ModelEvent) => void, asked: Asked) {
+  constructor(request: ModelRequest, emit: (event: ModelEvent) => void, asked: Asked, wire?: Wire) {
     this.names = new Set(request.tools.map((tool) => tool.name))
     this.emit = emit
     this.asked = asked
+    this.wire = wire
   }
 
   /** Reads what has arrived. Fails with the error that the provider put into its reply. */
@@ -47,23 +58,26 @@ export class Round {
   /** What the reply came to, when there is no more of it. */
   end(): Effect.Effect<ModelFinish, ModelError> {
     if (this.reasoning.size > 0) this.endReasoning()
-    const { finish } = this
+    const { finish, wire } = this
     if (finish === undefined) {
       return this.mended
         ? Effect.succeed({ reason: "tool-calls", usage: undefined })
         : Effect.fail(unavailable("the reply ended before it was complete", this.asked))
     }
-    const usage = usageOf(finish)
+    this.endBare(finish.reason === "length")
+    const usage = wire === undefined ? figuresOf(finish) : wire.usage
     // `@effect/ai-openai` ends a failed response as it ends a complete one, without figures.
-    if (finish.reason === "error" || (usage === undefined && finish.metadata?.["openai"] !== undefined)) {
+    const failed = wire === undefined && usage === undefined && finish.metadata?.["openai"] !== undefined
+    if (finish.reason === "error" || failed) {
       return Effect.fail(unavailable("the provider ended the reply as failed", this.asked))
     }
-    return Effect.succeed({ reason: reasonOf(finish.reason), usage })
+    return Effect.succeed({ reason: wire?.reason ?? reasonOf(finish.reason), usage })
   }
 
   /**
-   * A failure of the stream. Calls that `@effect/ai` cannot read, of a tool that was not given or with arguments that
-   * are not JSON, are read here instead; what came after them is lost with the stream.
+   * A failure of the stream. Where the stream is that of a `LanguageModel` which Baton did not make, calls that
+   * `@effect/ai` cannot read, of a tool that was not given or with arguments that are not JSON, are read here instead;
+   * what came after them is lost with the stream, and so are the figures.
    */
   failed(error: AiError.AiError): Effect.Effect<void, ModelError> {
     if (this.finish !== undefined) return Effect.void
@@ -81,14 +95,23 @@ export class Round {
         return Effect.void
       }
     }
-    return Effect.fail(fromAiError(error, this.asked))
+    return Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(fromAiError(error, this.asked, now)))
   }
 
   private part(part: Part): void {
+    if (part.type !== "finish" && part.type !== "error") this.endBare(false)
     switch (part.type) {
+      case "text-start":
+        this.text = merged({}, part.metadata)
+        return
       case "text-delta":
         if (part.delta !== "") this.emit({ _tag: "TextDelta", text: part.delta })
         return
+      case "text-end": {
+        const { metadata } = told(merged(this.text, part.metadata))
+        if (metadata !== undefined) this.emit({ _tag: "TextEnd", metadata })
+        return
+      }
       case "reasoning-start":
         // A summary of several parts is one stretch: what its provider wants back comes once, at the end.
         if (this.reasoning.size > 0) this.emit({ _tag: "ReasoningDelta", text: "\n\n" })
@@ -114,6 +137,12 @@ export class Round {
       case "tool-call": {
         this.calls.delete(part.id)
         if (part.providerExecuted === true) return
+        const call = this.wire !== undefined && part.name === wrapper ? unwrap(part.params) : undefined
+        if (call !== undefined) {
+          this.bare = { ...call, id: part.id, metadata: part.metadata }
+          if (call.args !== "") this.endBare(false)
+          return
+        }
         const metadata = told(part.metadata)
         this.emit({ _tag: "ToolCall", id: part.id, name: this.nameOf(part), args: part.params, ...metadata })
         return
@@ -128,10 +157,15 @@ export class Round {
   }
 
   private keep(metadata: Metadata | undefined): void {
-    for (const [provider, own] of Object.entries(metadata ?? {})) {
-      if (own !== undefined)
-        this.metadata = { ...this.metadata, [provider]: { ...this.metadata[provider], ...known(own) } }
-    }
+    this.metadata = merged(this.metadata, metadata)
+  }
+
+  private endBare(cut: boolean): void {
+    if (this.bare === undefined) return
+    const { id, name, args, metadata } = this.bare
+    this.bare = undefined
+    const read = cut ? { args: {}, raw: args } : argsOf(args)
+    this.emit({ _tag: "ToolCall", id, name, ...read, ...told(metadata) })
   }
 
   private endReasoning(): void {
@@ -149,6 +183,14 @@ export class Round {
     const it = part as Part
     return it.type === "tool-call" && it.providerExecuted !== true && !this.names.has(it.name)
   }
+}
+
+const merged = (before: Metadata, more: Metadata | undefined): Metadata => {
+  let all = before
+  for (const [provider, own] of Object.entries(more ?? {})) {
+    if (own !== undefined) all = { ...all, [provider]: { ...all[provider], ...known(own) } }
+  }
+  return all
 }
 
 /** Metadata that says something. */
@@ -172,25 +214,19 @@ const reasonOf = (reason: Exclude<Response.FinishReason, "error">): ModelFinish[
  * A provider's figures, where it told any. `input` is everything that was sent, with what was read from or written to
  * a cache; `output` everything that came, with the reasoning.
  */
-const usageOf = (finish: Response.FinishPartEncoded): Usage | undefined => {
+const figuresOf = (finish: Response.FinishPartEncoded): Usage | undefined => {
   const { cachedInputTokens, inputTokens, outputTokens, reasoningTokens } = finish.usage
-  if (inputTokens === undefined) return undefined
   const anthropic = finish.metadata?.["anthropic"]?.["usage"]
-  const figure = (value: unknown): number =>
-    typeof value === "number" && Number.isFinite(value) && value > 0 ? value : 0
-  const cacheRead = figure(cachedInputTokens)
-  const cacheWrite =
-    typeof anthropic === "object" && anthropic !== null && "cache_creation_input_tokens" in anthropic
-      ? figure(anthropic.cache_creation_input_tokens)
-      : 0
+  const cacheRead = figure(cachedInputTokens) ?? 0
+  const cacheWrite = figure(record(anthropic)["cache_creation_input_tokens"]) ?? 0
   const input = figure(inputTokens)
   // Anthropic counts the cache apart, OpenAI and Google with the rest.
-  const apart = anthropic !== undefined || cacheRead > input
-  return {
-    input: apart ? input + cacheRead + cacheWrite : input,
-    output: figure(outputTokens),
+  const apart = anthropic !== undefined || cacheRead > (input ?? 0)
+  return usageOf({
+    input: input !== undefined && apart ? input + cacheRead + cacheWrite : input,
+    output: outputTokens,
     cacheRead,
     cacheWrite,
-    reasoning: figure(reasoningTokens)
-  }
+    reasoning: reasoningTokens
+  })
 }

@@ -7,7 +7,7 @@ export const meta = {
   install: "baton",
   packages: ["effect-baton", "effect"],
   core: ["effect-baton", "effect"],
-  store: "SessionStore.layerMemory",
+  store: "Engine.layerMemory",
   durable: null,
   delegation: "task tool",
   lacks: { w5d: "no durable store yet", w7: "no durable store yet" }
@@ -21,10 +21,8 @@ const instructions = "You are a helpful assistant."
 
 export async function load() {
   const imp = await importer("baton")
-  const [Effect, Layer, ManagedRuntime, Stream, { Agent, Engine, Limits, Model, SessionStore, Sessions, Tool }] =
-    await Promise.all(
-      ["effect/Effect", "effect/Layer", "effect/ManagedRuntime", "effect/Stream", "effect-baton"].map((it) => imp(it))
-    )
+  const [Effect, Layer, ManagedRuntime, { Agent, Engine, Events, Limits, Model, SessionStore, Sessions, Tool }] =
+    await Promise.all(["effect/Effect", "effect/Layer", "effect/ManagedRuntime", "effect-baton"].map((it) => imp(it)))
 
   /** Hands what a script says to the engine. Deltas come one microtask apart, as those of the other peers do. */
   const say = (reply, emit) => {
@@ -61,8 +59,10 @@ export async function load() {
         })
     })
 
-  const agentOf = async (name, spec, scripts) => {
-    scripts.set(name, spec.script)
+  /** An agent and those below it, and what their models say: `models` names them apart from those of other agents. */
+  const agentOf = async (name, spec, scripts, models, limits) => {
+    const model = `${models}/${name}`
+    scripts.set(model, spec.script)
     const tools = []
     if (spec.tools?.length > 0) {
       const Schema = await imp("effect/Schema")
@@ -72,59 +72,45 @@ export async function load() {
       }
     }
     const subagents = []
-    for (const it of spec.subagents ?? []) subagents.push(await agentOf(it.name, it, scripts))
+    for (const it of spec.subagents ?? []) subagents.push(await agentOf(it.name, it, scripts, models))
     const { description } = spec
-    return Agent.make(name, { description, instructions, model: name, tools, subagents, delegate: "off" })
+    return Agent.make(name, { description, instructions, model, tools, subagents, delegate: "off", limits })
   }
 
-  return {
-    /** The layer's services, built once, so that several engines can be put over the same store. */
-    makeStore: () => Effect.runSync(Effect.scoped(Layer.build(SessionStore.layerMemory))),
+  let agents = 0
 
-    async makeAgent(spec) {
+  return {
+    /** Sessions in memory end with their engine, so the engine is the store; an agent is a plain value. */
+    makeStore: () => {
       const scripts = new Map()
-      const agent = await agentOf("main", spec, scripts)
-      const wide = spec.maxParallel ?? 0
-      const limits = {
-        ...Limits.defaults,
-        toolWidth: Math.max(wide, Limits.defaults.toolWidth),
-        taskWidth: Math.max(wide, Limits.defaults.taskWidth),
-        turns: Math.max(spec.maxRounds ?? 0, Limits.defaults.turns)
-      }
-      const runtime = ManagedRuntime.make(
-        Engine.layer.pipe(
-          Layer.provide([modelLayer(scripts), Layer.succeedContext(spec.store), Layer.succeed(Limits.Limits, limits)])
-        )
-      )
-      return { agent, runtime, sessions: await runtime.runPromise(Sessions.Sessions) }
+      const runtime = ManagedRuntime.make(Layer.provide(Engine.layerMemory, modelLayer(scripts)))
+      return { scripts, runtime, sessions: undefined }
     },
 
-    closeAgent: ({ runtime }) => runtime.dispose(),
+    async makeAgent({ maxParallel = 0, maxRounds = 0, store, ...spec }) {
+      const wider = maxParallel > Limits.defaults.toolWidth ? { toolWidth: maxParallel } : undefined
+      const longer = maxRounds > Limits.defaults.turns ? { turns: maxRounds } : undefined
+      const limits = (wider ?? longer) ? { ...wider, ...longer } : undefined
+      const agent = await agentOf("main", spec, store.scripts, `mock-${agents++}`, limits)
+      store.sessions ??= await store.runtime.runPromise(Sessions.Sessions)
+      return { agent, runtime: store.runtime, sessions: store.sessions }
+    },
 
     async open({ agent, runtime, sessions }, id) {
       const session = await runtime.runPromise(sessions.open({ id, agent }))
       return {
         prompt: async (text) => (await runtime.runPromise(session.prompt(text))).text,
 
-        /** The subscriber of the README: the session's events as a Stream, until the operation has ended. */
+        /** As the docs print text while it arrives. */
         stream: (text, onDelta) =>
           runtime.runPromise(
             Effect.scoped(
               Effect.gen(function* () {
-                const heard = yield* session.events.pipe(
-                  Stream.takeUntil(({ _tag }) => _tag === "OperationCompleted"),
-                  Stream.runForEach((event) =>
-                    Effect.sync(() => {
-                      if (event._tag === "TextDelta") onDelta(event.text)
-                    })
-                  ),
-                  Effect.forkScoped
-                )
-                // Lets the subscription begin.
-                yield* Effect.yieldNow()
-                const { text: reply } = yield* session.prompt(text)
-                yield* heard.await
-                return reply
+                const { listen } = yield* Events.Events
+                yield* listen(session.id, (event) => {
+                  if (event._tag === "TextDelta") onDelta(event.text)
+                })
+                return (yield* session.prompt(text)).text
               })
             )
           )
@@ -132,8 +118,8 @@ export async function load() {
     },
 
     /** A history as prompts leave it: each pair of messages is an operation. */
-    async seed(store, _agent, id, messages) {
-      const of = store.unsafeMap.get(SessionStore.SessionStore.key)
+    async seed({ runtime }, _agent, id, messages) {
+      const of = await runtime.runPromise(SessionStore.SessionStore)
       const incarnation = "seeded"
       const row = {
         id,

@@ -1,0 +1,73 @@
+/**
+ * The memory store with its journal: every write in order, so that a history can be cut after each.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { SessionStore } from "../../services/SessionStore.js"
+import { keptAfter, type StoreWrite } from "../../services/testing/StoreWrite.js"
+import { make as makeStore, Memory, type Stored } from "../MemorySessionStore.js"
+
+export { type Kept, keptAfter, type StoreWrite } from "../../services/testing/StoreWrite.js"
+
+/** The writes so far, in order. The array grows as the store is written to. */
+export class StoreJournal extends Context.Tag("baton/testing/StoreJournal")<
+  StoreJournal,
+  ReadonlyArray<StoreWrite>
+>() {}
+
+/**
+ * A memory store of its own for each time the layer is built. It begins with what earlier writes left, which are the
+ * first of its journal: `layerAfter(writes.slice(0, n))` is the store of the process that comes after a crash.
+ */
+export const layerAfter = (writes: Iterable<StoreWrite>): Layer.Layer<SessionStore | Memory | StoreJournal> =>
+  Layer.effectContext(
+    Effect.sync(() => {
+      const sessions = new Map<string, Stored>()
+      const journal = [...writes]
+      for (const [id, { entries, row }] of keptAfter(journal))
+        sessions.set(id, { row: { ...row }, entries: [...entries] })
+      return Context.make(SessionStore, make(sessions, journal)).pipe(
+        Context.add(Memory, sessions),
+        Context.add(StoreJournal, journal)
+      )
+    })
+  )
+
+/** An empty store. */
+export const layer: Layer.Layer<SessionStore | Memory | StoreJournal> = layerAfter([])
+
+/** The writes of two sessions at once may stand either way round; those of one, and a child's after its link, never. */
+const make = (sessions: Map<string, Stored>, journal: Array<StoreWrite>): Context.Tag.Service<SessionStore> => {
+  const store = makeStore(sessions)
+  const noted = <A, E>(write: Effect.Effect<A, E>, note: (value: A) => StoreWrite | undefined): Effect.Effect<A, E> =>
+    Effect.uninterruptible(
+      Effect.map(write, (value) => {
+        const done = note(value)
+        if (done !== undefined) journal.push(done)
+        return value
+      })
+    )
+  return {
+    ...store,
+    create: (row) => noted(store.create(row), () => ({ _tag: "Created", row: { ...row } })),
+    claim: (id, incarnation, owner) =>
+      noted(store.claim(id, incarnation, owner), (row) => ({ _tag: "Claimed", row: { ...row } })),
+    append: (write) =>
+      noted(store.append(write), () => ({
+        _tag: "Appended",
+        session: write.session,
+        entries: write.entries,
+        children: write.children.map((row) => ({ ...row }))
+      })),
+    remove: (rows) =>
+      noted(
+        // What is gone already, or another by now, stays out of the journal.
+        Effect.suspend(() => {
+          const there = rows.filter(({ id, incarnation }) => sessions.get(id)?.row.incarnation === incarnation)
+          return Effect.as(store.remove(rows), there)
+        }),
+        (there) => (there.length === 0 ? undefined : { _tag: "Removed", sessions: there.map(({ id }) => id) })
+      )
+  }
+}
