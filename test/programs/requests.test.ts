@@ -336,4 +336,19 @@ describe("requests to Anthropic, OpenAI and what is compatible", () => {
       assert.deepStrictEqual(await requests.problems(), [])
     })
   }
+
+  it("of a history that another provider wrote, which signed nothing", async () => {
+    const requests = new Requests()
+    for (let at = run(1, -1).begin; ; at += 16) {
+      const it = run(1, at)
+      if (!it.reached) break
+      for (const { messages } of it.model.requests) requests.add(unsigned(messages), `interrupted at step ${at}, sent`)
+    }
+    assert.isAbove(requests.size, 10)
+    assert.deepStrictEqual(await requests.problems(), [])
+  })
 })
+
+/** Messages without what their provider wants back. */
+const unsigned = (messages: Messages): Messages =>
+  JSON.parse(JSON.stringify(messages, (name, value: unknown) => (name === "metadata" ? undefined : value))) as Messages

@@ -61,8 +61,10 @@ const versionOf = (model: string): number => {
  * Anthropic refuses a budget, because the reply that it continues has to begin with a thought.
  */
 const continuesWithoutThinking = ({ messages }: ModelRequest): boolean => {
-  if (messages.at(-1)?.role !== "tool") return false
-  const last = messages.at(-2)
+  // Results, and what the user says after an interruption, are one message to Anthropic.
+  const results = messages.at(-1)?.role === "user" ? -2 : -1
+  if (messages.at(results)?.role !== "tool") return false
+  const last = messages.at(results - 1)
   if (last?.role !== "assistant") return false
   const [first] = last.content
   if (first?.type !== "reasoning") return true
