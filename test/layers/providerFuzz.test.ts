@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as fc from "effect/FastCheck"
 import type * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import type { ModelNotConfigured } from "../../src/services/Errors.js"
 import { Model } from "../../src/services/Model.js"
 import { anthropic, answer, openai, serve } from "../support/providers.js"
 import { complete, requestOf } from "../support/rounds.js"
@@ -18,7 +19,10 @@ const delta = (delta: object, finish_reason: string | null = null) => ({
 })
 
 const providers: Readonly<
-  Record<string, { readonly layer: (url: string) => Layer.Layer<Model>; readonly events: ReadonlyArray<object> }>
+  Record<
+    string,
+    { readonly layer: (url: string) => Layer.Layer<Model, ModelNotConfigured>; readonly events: ReadonlyArray<object> }
+  >
 > = {
   anthropic: {
     layer: (apiUrl) => AiModel.layerAnthropic({ model: "m", apiKey, apiUrl }),

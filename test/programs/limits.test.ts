@@ -1,6 +1,7 @@
 /**
  * What a prompt may use, and that it gets somewhere.
  */
+import * as OldSchema from "@effect/schema/Schema"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, FiberId, Layer, Schema, TestClock } from "effect"
 import { Agent, Model, Prices, Script, Sessions, SessionStore, Tool } from "effect-baton"
@@ -252,6 +253,27 @@ describe("a structured result", () => {
           Script.on("list", Script.calls(Script.call("finish", { result: [1, 2] }))),
           Script.on("give", { text: "Sorry.", calls: [Script.call("give_up", { reason: "nothing to judge" })] }),
           Script.on("talk", "Just talk.")
+        ])
+      )
+    )
+  )
+
+  it.effect("of a schema of @effect/schema", () =>
+    Effect.gen(function* () {
+      const schema = OldSchema.Struct({ at: OldSchema.DateFromString, n: OldSchema.Number.pipe(OldSchema.int()) })
+      const session = yield* open(Agent.make("a", { delegate: "off" }))
+      const { value } = yield* session.prompt("judge", { resultSchema: schema })
+      assert.deepStrictEqual(value, { at: new Date("2026-01-02T00:00:00.000Z"), n: 3 })
+      const results = (yield* messagesOf(session)).flatMap((it) => (it.role === "tool" ? it.results : []))
+      assert.match(results[0]!.text, /^The result is not of the kind asked for\.\nn: /)
+    }).pipe(
+      Effect.provide(
+        engine([
+          Script.on(
+            "judge",
+            Script.calls(Script.call("finish", { at: "2026-01-02", n: 3.5 })),
+            Script.calls(Script.call("finish", { at: "2026-01-02", n: 3 }))
+          )
         ])
       )
     )

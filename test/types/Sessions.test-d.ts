@@ -1,5 +1,6 @@
+import * as OldSchema from "@effect/schema/Schema"
 import { Context, Effect, Schema } from "effect"
-import { Agent, type Errors, Session, Sessions, Tool } from "effect-baton"
+import { Agent, type Errors, type Operation, Session, Sessions, Tool } from "effect-baton"
 import { describe, expectTypeOf, it } from "vitest"
 
 class Tickets extends Context.Tag("Tickets")<Tickets, { readonly find: (id: number) => Effect.Effect<string> }>() {}
@@ -60,5 +61,40 @@ describe("Sessions", () => {
   it("as functions the operations say what they need", () => {
     const program = Effect.flatMap(Session.open({ id: "s", agent }), (ref) => Session.prompt(ref, "x"))
     expectTypeOf<Effect.Effect.Context<typeof program>>().toEqualTypeOf<Session.Needs | Tickets>()
+  })
+
+  it("a structured result has the schema's type, and its failure is there only then", () => {
+    const use = (session: Sessions.Session) => {
+      const plain = session.prompt("x")
+      expectTypeOf<Effect.Effect.Success<typeof plain>["value"]>().toEqualTypeOf<undefined>()
+      expectTypeOf<Effect.Effect.Error<typeof plain>>().toEqualTypeOf<Sessions.PromptError>()
+      const result = session.prompt("x", { resultSchema: Schema.Struct({ at: Schema.DateFromString }) })
+      expectTypeOf<Effect.Effect.Success<typeof result>["value"]>().toEqualTypeOf<{ readonly at: Date }>()
+      expectTypeOf<Effect.Effect.Error<typeof result>>().toEqualTypeOf<
+        Sessions.PromptError | Errors.ResultUnavailable
+      >()
+      const old = session.task("x", { resultSchema: OldSchema.Struct({ n: OldSchema.NumberFromString }) })
+      expectTypeOf<Effect.Effect.Success<typeof old>["value"]>().toEqualTypeOf<{ readonly n: number }>()
+      expectTypeOf<
+        Exclude<Effect.Effect.Error<typeof old>, Sessions.TaskError>
+      >().toEqualTypeOf<Errors.ResultUnavailable>()
+    }
+    expectTypeOf(use).toBeFunction()
+  })
+
+  it("only a prompt that may join another can be told that it did", () => {
+    const use = (session: Sessions.Session, busy: Operation.PromptOnBusy) => {
+      const waits = session.prompt("x", { onBusy: { _tag: "wait", timeout: 10 } })
+      expectTypeOf<Effect.Effect.Success<typeof waits>["_tag"]>().toEqualTypeOf<"Reply">()
+      const steers = session.prompt("x", { onBusy: "steer" })
+      expectTypeOf<Effect.Effect.Success<typeof steers>["_tag"]>().toEqualTypeOf<"Reply" | "Delivered">()
+      const any = session.prompt("x", { onBusy: busy })
+      expectTypeOf<Effect.Effect.Success<typeof any>["_tag"]>().toEqualTypeOf<"Reply" | "Delivered">()
+      // @ts-expect-error a task joins nothing
+      void session.task("x", { onBusy: "steer" })
+      // @ts-expect-error a mistake in a name is seen
+      void session.prompt("x", { resultshema: Schema.String })
+    }
+    expectTypeOf(use).toBeFunction()
   })
 })
