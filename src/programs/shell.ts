@@ -10,7 +10,7 @@ import { InvalidInput, SandboxError } from "../services/Errors.js"
 import { type ExecResult, Sandbox } from "../services/Sandbox.js"
 import type { SessionRef, ShellError, ShellOptions } from "../services/Session.js"
 import * as Usage from "../services/Usage.js"
-import type { Needs } from "./engine.js"
+import { engineOf, type Needs } from "./engine.js"
 import { commandText } from "./input.js"
 import { type Done, type Operation, operation } from "./operation.js"
 import { fit } from "./toolResult.js"
@@ -24,19 +24,18 @@ export const shell = <R>(
   command: string,
   options?: ShellOptions
 ): Effect.Effect<ExecResult, ShellError, R | Needs> =>
-  Effect.suspend(() => {
+  Effect.withFiberRuntime<ExecResult, ShellError, R | Needs>((fiber) => {
     const checked = commandText(command)
     if (checked instanceof InvalidInput) return checked
-    return operation(ref, { kind: "shell", onBusy: options?.onBusy, first: asked(checked, options) }, (running) =>
-      run(running, checked, options)
+    const callId = engineOf(fiber, ref.context).ids.unsafeNext()
+    const first = asked(checked, callId, options)
+    return operation(ref, { kind: "shell", onBusy: options?.onBusy, first }, (running) =>
+      run(running, checked, callId, options)
     )
   })
 
-/** The call's id within its turn, which has no other. */
-const callId = "shell"
-
 /** The command as a request and a call of `bash`. Of the environment only the names are recorded. */
-const asked = (command: string, options: ShellOptions | undefined): ReadonlyArray<Draft.Draft> => {
+const asked = (command: string, callId: string, options: ShellOptions | undefined): ReadonlyArray<Draft.Draft> => {
   const env = Object.keys(options?.env ?? {})
   const args = {
     command,
@@ -53,6 +52,7 @@ const asked = (command: string, options: ShellOptions | undefined): ReadonlyArra
 const run = (
   running: Operation,
   command: string,
+  callId: string,
   options: ShellOptions | undefined
 ): Effect.Effect<Done<ExecResult>, ShellError> => {
   const { engine, ref } = running

@@ -41,7 +41,7 @@ export class Conversation {
   /** Calls of the last assistant message that wait for their results. */
   private open: OpenTurn | undefined
   private note: string | undefined
-  private readonly callIds = new Set<string>()
+  private callIds: Set<string> | undefined
   /** How it stood before the last operation. */
   private before:
     | {
@@ -89,7 +89,8 @@ export class Conversation {
         } else this.folded.push({ role: "assistant", content })
         if (content.some(isToolCall)) {
           const calls = content.filter(isToolCall)
-          for (const call of calls) this.callIds.add(call.id)
+          const ids = (this.callIds ??= new Set())
+          for (const call of calls) ids.add(call.id)
           this.open = { calls, results: new Map(), started: new Set() }
         }
         return
@@ -131,7 +132,7 @@ export class Conversation {
 
   /** The ids of all calls that there ever were, also of those that the head has moved away from. */
   get calls(): ReadonlySet<string> {
-    return this.callIds
+    return this.callIds ?? noIds
   }
 
   /** The calls of the last reply, and their results as far as there are any. */
@@ -165,6 +166,8 @@ export class Conversation {
     })
   }
 }
+
+const noIds: ReadonlySet<string> = new Set()
 
 /** The messages of a whole history. */
 export const fold = (entries: Iterable<Entry>): ReadonlyArray<Message> => {
