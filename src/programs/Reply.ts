@@ -16,6 +16,7 @@ export class Reply {
   usage: Usage | undefined
   /** All text so far. */
   said = ""
+  private ended = false
   private text = ""
   private reasoning = ""
 
@@ -26,7 +27,7 @@ export class Reply {
 
   take(event: ModelEvent): void {
     // A model that speaks after its end is not heard.
-    if (this.operation.reply !== this) return
+    if (this.ended) return
     this.heardAt = this.operation.clock.unsafeCurrentTimeMillis()
     switch (event._tag) {
       case "TextDelta":
@@ -58,9 +59,9 @@ export class Reply {
 
   /** Ends it: nothing more is taken. */
   end(): void {
+    this.ended = true
     this.closeText()
     this.closeReasoning()
-    if (this.operation.reply === this) this.operation.reply = undefined
   }
 
   private closeText(metadata?: unknown): void {

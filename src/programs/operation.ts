@@ -43,9 +43,9 @@ export class Operation {
   readonly clock: Clock.Clock
   /** The place of its first entry. */
   from = 0
-  /** The reply that is streaming; none between two of them. */
+  /** The reply that is streaming, or was and is not stored. */
   reply: { readonly said: string } | undefined
-  /** What a reply that was cut had used, where its provider told. */
+  /** What it used, where its provider told. */
   cutUsage: Usage.Usage | undefined
   /** The turn that was begun last, and whether it has not ended. */
   private turn = 0
@@ -72,6 +72,28 @@ export class Operation {
 
   append(drafts: ReadonlyArray<Draft.Draft>): Effect.Effect<void, StoreError> {
     return this.engine.history.append(this.journal, this.id, drafts)
+  }
+
+  /** Stores a reply with what goes with it, and counts it as a turn. */
+  keep(drafts: ReadonlyArray<Draft.Draft>): Effect.Effect<void, StoreError> {
+    return Effect.uninterruptible(
+      Effect.suspend(() => {
+        this.count()
+        return this.append(drafts)
+      })
+    )
+  }
+
+  /** The reply is being stored: what it used is that of a turn. */
+  count(): void {
+    if (this.cutUsage !== undefined) this.journal.turns = Usage.add(this.journal.turns, this.cutUsage)
+    this.drop()
+  }
+
+  /** The reply is none: nothing of it is kept. */
+  drop(): void {
+    this.reply = undefined
+    this.cutUsage = undefined
   }
 
   /** Begins a turn. */
@@ -188,9 +210,11 @@ const framed = <A, E, R>(
   spec: Pick<OperationSpec, "kind" | "before" | "first">,
   lease: Lease,
   body: (operation: Operation) => Effect.Effect<Done<A>, E, R>
-): Effect.Effect<A, E | SessionNotFound | StoreError, R> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(restore(engine.history.begin(ref.id, ref.incarnation, ref.journal)), (journal) => {
+): Effect.Effect<A, E | SessionNotFound | StoreError, R> => {
+  // What goes before the start is owed once another operation was interrupted for it: it is written in any case.
+  const begin = engine.history.begin(ref.id, ref.incarnation, ref.journal)
+  return Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(spec.before === undefined ? restore(begin) : begin, (journal) => {
       ref.journal = journal
       journal.start(lease.operationId)
       const running = new Operation(engine, clock, ref, lease, journal, lease.operationId)
@@ -203,7 +227,6 @@ const framed = <A, E, R>(
         running.unwatch()
         if (spec.kind === "prompt") engine.inbox.close(ref.incarnation)
         said = running.reply?.said ?? ""
-        running.reply = undefined
         engine.history.end(ref.id)
       }
       const { before, first = [] } = spec
@@ -229,6 +252,7 @@ const framed = <A, E, R>(
       })
     })
   )
+}
 
 /** Waits for what was left behind, which has been interrupted, and goes on. */
 const left = <A, E>({ leaving }: Operation, then: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
@@ -253,8 +277,11 @@ const settleDone = <A>(
   running: Operation,
   kind: OperationKind,
   { drafts, value }: Done<A>
-): Effect.Effect<A, StoreError> =>
-  record(running, [...drafts, Draft.completed(kind, running.journal.usage())], Exit.succeed(value()))
+): Effect.Effect<A, StoreError> => {
+  // The last reply is among the drafts, or was stored before.
+  running.count()
+  return record(running, [...drafts, Draft.completed(kind, running.journal.usage())], Exit.succeed(value()))
+}
 
 const settleFailed = <E>(
   running: Operation,
@@ -262,7 +289,7 @@ const settleFailed = <E>(
   cause: Cause.Cause<E>,
   said: string
 ): Effect.Effect<never, E | StoreError> => {
-  const reply = Cause.isInterrupted(cause) ? cutReply(running, said) : []
+  const reply = cutReply(running, Cause.isInterrupted(cause) ? said : "")
   const usage = running.journal.usage()
   const by = running.lease.interruptedBy ?? "caller"
   const cut = Cause.isInterrupted(cause)

@@ -114,8 +114,11 @@ const send = (
           if (usage !== undefined && !reported) {
             operation.notice(`The model "${model}" told a usage that cannot be; it was cut to what can.`)
           }
-          return Effect.succeed({ reply, finish: reason, usage: priced(clamped, price), reported })
+          // Until it is stored it counts as one that was cut.
+          operation.cutUsage = priced(clamped, price)
+          return Effect.succeed({ reply, finish: reason, usage: operation.cutUsage, reported })
         }
+        operation.drop()
         const failure = Cause.failureOrCause(exit.cause)
         return failure._tag === "Left"
           ? Effect.fail({ error: failure.left, usage: used(reply.usage) })
@@ -140,14 +143,18 @@ const send = (
           operation.unwatch()
           if (!silent && exit !== undefined) return settle(exit)
           reply.end()
+          operation.drop()
           const reason = `it said nothing for ${limits.modelIdle / 1_000} s`
           return Effect.fail({ error: new ModelUnavailable({ model, reason }), usage: used(reply.usage) })
         },
         onFailure: (cause) =>
           Effect.flatMap(stop(operation, asking, limits.toolGrace), () => {
             operation.unwatch()
-            // What had come of it is kept with the operation's end.
-            operation.cutUsage = reply.usage === undefined ? undefined : used(reply.usage)
+            reply.end()
+            // What had come of it is kept with the operation's end, also where it was complete by then.
+            const exit = asking.unsafePoll()
+            const told = (exit?._tag === "Success" ? exit.value.usage : undefined) ?? reply.usage
+            operation.cutUsage = told === undefined ? undefined : used(told)
             return Effect.failCause(cause)
           })
       })
