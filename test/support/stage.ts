@@ -1,7 +1,7 @@
 /**
  * A session on a stage: every request is written down as lines that a person can read, and is answered by a function.
  */
-import { Context, Deferred, Effect, type Fiber, Layer } from "effect"
+import { Context, Deferred, Effect, type Fiber, identity, Layer } from "effect"
 import { type Conversation, type Model, Script, SessionStore } from "effect-baton"
 import { makeInbox } from "../../src/layers/Inbox.js"
 import * as AlarmsLayer from "../../src/layers/Alarms.js"
@@ -11,7 +11,7 @@ import * as ModelLayer from "../../src/layers/Model.js"
 import * as LockLayer from "../../src/layers/SessionLock.js"
 import * as SessionsLayer from "../../src/layers/Sessions.js"
 import * as TaskToolLayer from "../../src/layers/TaskTool.js"
-import { defaults, type LimitValues } from "../../src/services/Limits.js"
+import { defaults } from "../../src/services/Limits.js"
 import { Inbox } from "../../src/services/Inbox.js"
 import { SessionLock } from "../../src/services/SessionLock.js"
 
@@ -53,14 +53,19 @@ export const settle: Effect.Effect<void> = Effect.asVoid(Effect.repeatN(Effect.y
 export const begin = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Fiber.RuntimeFiber<A, E>, never, R> =>
   Effect.tap(Effect.fork(effect), () => settle)
 
-/** An engine in memory whose lock and inbox show their insides. */
-export const openEngine = (model: Layer.Layer<Model.Model>, limits?: Partial<LimitValues>) => {
+type Parts = SessionLock | Inbox
+
+/** An engine in memory whose lock and inbox show their insides; `watch` may put itself before them. */
+export const openEngine = (
+  model: Layer.Layer<Model.Model>,
+  watch: (parts: Context.Context<Parts>) => Context.Context<Parts> = identity
+) => {
   const inbox = makeInbox()
-  const lock = LockLayer.makeLock({ ...defaults, ...limits })
-  const services = Layer.succeedContext(Context.make(Inbox, inbox).pipe(Context.add(SessionLock, lock)))
+  const lock = LockLayer.makeLock(defaults)
+  const parts = watch(Context.make(Inbox, inbox).pipe(Context.add(SessionLock, lock)))
   const layer = SessionsLayer.layer.pipe(
     Layer.provideMerge(Layer.merge(HistoryLayer.layer, TaskToolLayer.layer)),
-    Layer.provideMerge(Layer.mergeAll(EventsLayer.layer, AlarmsLayer.layer, services)),
+    Layer.provideMerge(Layer.mergeAll(EventsLayer.layer, AlarmsLayer.layer, Layer.succeedContext(parts))),
     Layer.provideMerge(Layer.merge(SessionStore.layerMemory, model))
   )
   return { inbox, lock, layer }
