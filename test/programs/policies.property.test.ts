@@ -33,6 +33,8 @@ const tools = ["work", "broken", "steer", "follow", "late", "task", "finish"] as
 interface Reply {
   readonly thinks: number
   readonly does: "say" | "reject" | "flaky" | ReadonlyArray<(typeof tools)[number]>
+  /** After how many yields something that the model's layer left behind steers the session. */
+  readonly whispers: number | undefined
 }
 
 class Case {
@@ -49,8 +51,9 @@ class Case {
         `caller ${i}: after ${after} ${onBusy}${result ? " with a result" : ""} by handle ${handle}` +
         (cut === undefined ? "" : `, interrupted after ${cut}`)
     )
-    const replies = this.replies.map(({ does, thinks }) => {
-      const what = typeof does === "string" ? does : `[${does.join(" ")}]`
+    const replies = this.replies.map(({ does, thinks, whispers }) => {
+      const says = typeof does === "string" ? does : `[${does.join(" ")}]`
+      const what = whispers === undefined ? says : `${says} whispering after ${whispers}`
       return thinks === 0 ? what : `${thinks} ${what}`
     })
     return `\n  scheduler seed ${this.seed}\n  ${callers.join("\n  ")}\n  model: ${replies.join(", ")}\n`
@@ -69,6 +72,7 @@ const callers: fc.Arbitrary<Caller> = fc.record({
 
 const replies: fc.Arbitrary<Reply> = fc.record({
   thinks: yields,
+  whispers: fc.option(fc.integer({ min: 0, max: 60 }), { nil: undefined, freq: 8 }),
   does: fc.oneof(
     { arbitrary: fc.constant("say" as const), weight: 5 },
     { arbitrary: fc.constant("reject" as const), weight: 1 },
@@ -104,7 +108,8 @@ const check = ({ callers: calls, replies: model, seed }: Case): string | undefin
   const stream: Model.Model["Type"]["stream"] = (request, emit) =>
     Effect.suspend(() => {
       requests.push(request.messages)
-      const { does, thinks } = draining || requests.length > most ? last : model[(requests.length - 1) % model.length]!
+      const { does, thinks, whispers } =
+        draining || requests.length > most ? last : model[(requests.length - 1) % model.length]!
       const turn =
         typeof does === "string"
           ? { text: `reply ${requests.length}` }
@@ -121,7 +126,9 @@ const check = ({ callers: calls, replies: model, seed }: Case): string | undefin
         if (does === "flaky") return new Errors.ModelUnavailable({ model: "m", reason: "not now" })
         return Effect.succeed(Script.finishOf(turn, request))
       })
-      return thinks === 0 ? says : Effect.zipRight(Effect.repeatN(Effect.yieldNow(), thinks), says)
+      const thinking = thinks === 0 ? says : Effect.zipRight(waits(thinks), says)
+      if (whispers === undefined) return thinking
+      return Effect.zipRight(Effect.forkDaemon(Effect.zipRight(waits(whispers), speak(0, "steer", true))), thinking)
     })
   const engine = openEngine(Layer.succeed(Model.Model, { defaultModel: "m", stream }), (parts) => {
     const lock = Context.get(parts, SessionLock)
@@ -179,7 +186,6 @@ const check = ({ callers: calls, replies: model, seed }: Case): string | undefin
       )
     })
 
-  const waits = (n: number) => Effect.repeatN(Effect.yieldNow(), n)
   const tool = (name: string, run: () => Effect.Effect<unknown, unknown>) => Tool.make(name, { description: name, run })
   // Each result is another one, so that no model goes round in circles.
   const own = [
@@ -215,7 +221,10 @@ const check = ({ callers: calls, replies: model, seed }: Case): string | undefin
     const { text } = yield* sessions[0]!.prompt("drain")
     return { size, text, left: engine.inbox.size().waiting, entries: yield* sessions[1]!.history }
   })
-  const { exit } = runSeeded(program.pipe(Effect.provide(engine.layer), Effect.withRandom(Random.make(seed))), { seed })
+  const { exit } = runSeeded(
+    program.pipe(Effect.provide(engine.layer), Effect.withRandom(Random.make(seed))),
+    seed % 2 === 0 ? { seed } : { seed, yieldProbability: 0.2, maxYields: 400 }
+  )
   if (exit === undefined)
     return `hang: ${said
       .filter((it) => it.exit === undefined)
@@ -238,7 +247,9 @@ const check = ({ callers: calls, replies: model, seed }: Case): string | undefin
 /** After so many requests the model only talks: what its tools leave behind would never end. */
 const most = 14
 
-const last: Reply = { thinks: 0, does: "say" }
+const last: Reply = { thinks: 0, does: "say", whispers: undefined }
+const waits = (n: number) => Effect.repeatN(Effect.yieldNow(), n)
+
 const verdict = Schema.Struct({ ok: Schema.Boolean })
 
 const tell = ({ exit, inside, onBusy, text }: Said) =>

@@ -221,6 +221,53 @@ describe("steer", () => {
     )
   }
 
+  it.effect("steer during the calls of the last turn there may be is prompted by itself", () =>
+    Effect.gen(function* () {
+      const at = yield* gate
+      const on = stage((_, n) => (n === 0 ? Script.calls(Script.call("work")) : "alone"))
+      yield* Effect.gen(function* () {
+        const session = yield* open(Agent.make("a", { tools: [waiter(at)], delegate: "off" }))
+        const running = yield* begin(Effect.flip(session.prompt("go", { limits: { turns: 1 } })))
+        yield* at.reached
+        const joining = yield* begin(session.prompt("more", { onBusy: "steer" }))
+        yield* at.open
+        assert.strictEqual((yield* Fiber.join(running))._tag, "LimitReached")
+        assert.deepInclude(yield* Fiber.join(joining), { _tag: "Reply", text: "alone" })
+        clean(on)
+      }).pipe(Effect.provide(on.layer))
+    })
+  )
+
+  it.effect("a prompt that is interrupted while it stores what joins has taken it, once", () =>
+    Effect.gen(function* () {
+      const storing = yield* gate
+      const slow = Layer.map(SessionStore.layerMemory, (context) => {
+        const store = Context.get(context, SessionStore.SessionStore)
+        return Context.make(SessionStore.SessionStore, {
+          ...store,
+          append: (it) =>
+            it.entries.some((entry) => entry._tag === "User" && JSON.stringify(entry.content).includes("more"))
+              ? Effect.zipRight(storing.stop, store.append(it))
+              : store.append(it)
+        })
+      })
+      const at = yield* gate
+      const model = Model.layerScripted([Script.always({ before: at.stop, text: "done" })])
+      yield* Effect.gen(function* () {
+        const session = yield* open(plain)
+        const running = yield* begin(session.prompt("go"))
+        const joining = yield* begin(session.prompt("more", { onBusy: "steer" }))
+        yield* at.open
+        yield* storing.reached
+        const cutting = yield* begin(Fiber.interrupt(running))
+        yield* storing.open
+        assert.strictEqual((yield* Fiber.join(joining))._tag, "Delivered")
+        assert.isTrue(Exit.isInterrupted(yield* Fiber.join(cutting)))
+        assert.deepStrictEqual(told(yield* session.history), ["go", "more", "(interrupted)"])
+      }).pipe(Effect.provide(Layer.provideMerge(Engine.layer, Layer.merge(slow, model))))
+    })
+  )
+
   it.effect("followUp waits while the model calls tools, steer does not", () =>
     Effect.gen(function* () {
       const at = yield* gate
@@ -561,6 +608,27 @@ describe("rollback", () => {
         yield* session.prompt("right", { onBusy: "rollback" })
         assert.deepStrictEqual(on.requests.at(-1), ["user: right"])
         assert.deepStrictEqual(told(yield* session.history), ["wrong", "more", "(interrupted)", "right", "(completed)"])
+        sound(yield* session.history)
+        clean(on)
+      }).pipe(Effect.provide(on.layer))
+    })
+  )
+
+  it.effect("of a prompt whose message was joined with one before it takes its own words back only", () =>
+    Effect.gen(function* () {
+      const fail = new Errors.ModelRejected({ model: "m", reason: "no" })
+      const on = stage((_, n) => (n === 0 ? { fail } : n === 1 ? { before: Effect.never } : "ok"))
+      yield* Effect.gen(function* () {
+        const session = yield* open(plain)
+        yield* Effect.flip(session.prompt("first"))
+        yield* begin(Effect.exit(session.prompt("wrong")))
+        yield* session.prompt("right", { onBusy: "rollback" })
+        const note = "[The request above failed (ModelRejected) before it was answered.]"
+        assert.deepStrictEqual(on.requests, [
+          ["user: first"],
+          [`user: first | ${note} | wrong`],
+          [`user: first | ${note} | right`]
+        ])
         sound(yield* session.history)
         clean(on)
       }).pipe(Effect.provide(on.layer))

@@ -240,4 +240,4 @@ const conserved = (
 const isOf = ({ before, end }: Attempt, usage: Usage.Usage): boolean =>
   [before, end].some((told) => told !== undefined && tokens.every((key) => told[key] === usage[key]))
 
-it.effect("what the models told is counted once", () => forAll(cases, Math.ceil(runs / 5), check), timeout)
+it.effect("what the models told is counted once", () => forAll(cases, Math.ceil(runs / 10), check), timeout)
