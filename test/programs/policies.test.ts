@@ -2,7 +2,7 @@
  * What a prompt does when its session is held: each policy on whatever may hold it.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Schema } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Schema, TestClock } from "effect"
 import {
   Agent,
   Conversation,
@@ -462,6 +462,51 @@ describe("from inside the session's own lineage", () => {
         clean(on)
       }).pipe(Effect.provide(on.layer))
     })
+  )
+
+  it.effect(
+    "nothing joins from inside a prompt that has looked for the last time and waits for what it left behind",
+    () =>
+      Effect.gen(function* () {
+        const child = yield* gate
+        const speak = yield* gate
+        const answer = yield* Deferred.make<string>()
+        const handle = yield* Deferred.make<Sessions.Session>()
+        const say = Effect.flatMap(Deferred.await(handle), (it) => Effect.flip(it.prompt("psst", { onBusy: "steer" })))
+        // Something that the model's layer leaves behind has no call that could have ended.
+        const whisper = speak.stop.pipe(
+          Effect.zipRight(say),
+          Effect.flatMap(({ _tag }) => Deferred.succeed(answer, _tag)),
+          Effect.orDie,
+          Effect.forkDaemon,
+          Effect.asVoid
+        )
+        const on = stage((lines) => {
+          if (lines[0] === "user: sub") return { before: Effect.uninterruptible(child.stop), text: "child" }
+          return lines.length === 1 ? Script.calls(Script.call("slow")) : { before: whisper, text: "done" }
+        })
+        const slow = Tool.make("slow", {
+          description: "Is given up",
+          deadline: 10,
+          run: () => Effect.orDie(Effect.flatMap(Deferred.await(handle), (it) => it.task("sub")))
+        })
+        yield* Effect.gen(function* () {
+          const session = yield* open(Agent.make("a", { tools: [slow] }))
+          yield* Deferred.succeed(handle, session)
+          const running = yield* begin(session.prompt("go"))
+          yield* child.reached
+          yield* TestClock.adjust("10 millis")
+          yield* speak.reached
+          yield* settle
+          assert.isNull(running.unsafePoll())
+          yield* speak.open
+          assert.strictEqual(yield* Deferred.await(answer), "SessionDeadlock")
+          yield* TestClock.adjust("1 minute")
+          assert.strictEqual((yield* Fiber.join(running)).text, "done")
+          yield* child.open
+          clean(on)
+        }).pipe(Effect.provide(on.layer))
+      })
   )
 
   it.effect("what was admitted from inside a prompt that fails goes to the next prompt", () =>
