@@ -4,13 +4,13 @@
  */
 import { it } from "@effect/vitest"
 import { Cause, Context, Effect, Exit, FastCheck as fc, Fiber, FiberId, Layer, Queue, Random, Stream } from "effect"
-import { Agent, Errors, type Event, Events, Model, Script, Sessions, Tool } from "effect-baton"
+import { Agent, Errors, type Event, Events, Model, Sandbox, Script, Sessions, Tool } from "effect-baton"
 import { SessionLock } from "../../src/services/SessionLock.js"
 import { forAll, runs, timeout } from "../laws/support/property.js"
 import { runSeeded } from "../support/SeededScheduler.js"
 import { openEngine } from "../support/stage.js"
 
-const names = ["work", "broken", "task", "inner", "missing", "steer"] as const
+const names = ["work", "broken", "task", "inner", "missing", "steer", "slow"] as const
 
 interface Reply {
   readonly does: "say" | "reject" | "flaky" | ReadonlyArray<(typeof names)[number]>
@@ -20,7 +20,7 @@ interface Reply {
 
 interface Caller {
   readonly after: number
-  readonly kind: "wait" | "interrupt" | "rollback" | "followUp" | "task"
+  readonly kind: "wait" | "interrupt" | "rollback" | "followUp" | "task" | "shell"
 }
 
 class Case {
@@ -51,7 +51,7 @@ const cases: fc.Arbitrary<Case> = fc
     fc.array(
       fc.record({
         after: fc.nat(60),
-        kind: fc.constantFrom<Caller["kind"]>("wait", "interrupt", "rollback", "followUp", "task")
+        kind: fc.constantFrom<Caller["kind"]>("wait", "interrupt", "rollback", "followUp", "task", "shell")
       }),
       { minLength: 1, maxLength: 4 }
     ),
@@ -103,6 +103,15 @@ const check = ({ callers, cut, replies, seed }: Case): string | undefined => {
             if (does === "flaky") return new Errors.ModelUnavailable({ model: "m", reason: "not now" })
             return Effect.succeed(Script.finishOf(turn, request))
           })
+        ),
+        // Some speak on after their end.
+        Effect.tap(() =>
+          Effect.forkDaemon(
+            Effect.zipRight(
+              Effect.repeatN(Effect.yieldNow(), 2 * thinks),
+              Effect.sync(() => emit({ _tag: "TextDelta", text: "late" }))
+            )
+          )
         )
       )
     })
@@ -135,7 +144,14 @@ const check = ({ callers, cut, replies, seed }: Case): string | undefined => {
   const low = Agent.make("child", { description: "c", tools: simple, delegate: "off" })
   const inner = tool("inner", () => done(Effect.suspend(() => sessions[0]!.task("sub", { agent: low }))))
   const mid = Agent.make("child", { description: "c", tools: simple, subagents: [low], delegate: "off" })
-  const agent = Agent.make("a", { tools: [...simple, inner], subagents: [mid], delegate: "off" })
+  const slow = Tool.make("slow", {
+    description: "Is given up when its task takes time",
+    deadline: 5,
+    run: () => done(Effect.suspend(() => sessions[0]!.task("sub", { agent: low })))
+  })
+  const agent = Agent.make("a", { tools: [...simple, inner, slow], subagents: [mid], delegate: "off" })
+  const exec = () => Effect.as(Effect.repeatN(Effect.yieldNow(), 20), { stdout: "", stderr: "", exitCode: 0 })
+  const sandbox = Layer.succeed(Sandbox.Sandbox, { exec } as unknown as Sandbox.Sandbox["Type"])
   const limits = { turns: 4, retries: 1 }
 
   const all: Array<Event.Event> = []
@@ -155,7 +171,9 @@ const check = ({ callers, cut, replies, seed }: Case): string | undefined => {
         const ask: Effect.Effect<unknown, unknown> =
           kind === "task"
             ? session.task("own", { agent: low, onBusy: "wait", limits })
-            : session.prompt("go", { onBusy: kind, limits })
+            : kind === "shell"
+              ? session.shell("true", { onBusy: "wait" })
+              : session.prompt("go", { onBusy: kind, limits })
         fibers.push(yield* Effect.fork(Effect.zipRight(Effect.repeatN(Effect.yieldNow(), after), ask)))
         first ??= fibers[0]
       }
@@ -171,7 +189,7 @@ const check = ({ callers, cut, replies, seed }: Case): string | undefined => {
       }
       if ((yield* lock.holder("s"))._tag === "Some") wrong ??= "the session was not free"
     })
-  ).pipe(Effect.provide(engine.layer), Effect.withRandom(Random.make(seed)))
+  ).pipe(Effect.provide(Layer.provideMerge(engine.layer, sandbox)), Effect.withRandom(Random.make(seed)))
   const { exit } = runSeeded(program, {
     seed,
     onStep: (step) => {
@@ -208,6 +226,12 @@ const paired = (all: ReadonlyArray<Event.Event>): string | undefined => {
     if (parent !== undefined && !open.has(parent)) blame(`${key} started outside of ${parent}`)
     open.set(key, { what: key, parent })
   }
+  const inTurn = (event: { readonly session: string; readonly operationId: string }) =>
+    open.has(turnOf(event)) ? turnOf(event) : operationOf(event)
+  /** What a call that was given up had begun ends with the operation at the latest. */
+  const giveUp = (key: string, operation: string) => {
+    for (const [within, it] of open) if (it.parent === key) open.set(within, { ...it, parent: operation })
+  }
   const end = (key: string) => {
     if (!open.delete(key)) blame(`${key} ended and was not open`)
     over.add(key)
@@ -221,6 +245,7 @@ const paired = (all: ReadonlyArray<Event.Event>): string | undefined => {
       case "OperationCompleted":
       case "OperationFailed":
       case "OperationInterrupted":
+        if (event._tag === "OperationFailed" && event.error.tag === "Defect") blame(event.error.message)
         end(operationOf(event))
         break
       case "TurnStarted": {
@@ -237,10 +262,11 @@ const paired = (all: ReadonlyArray<Event.Event>): string | undefined => {
         end(turnOf(event))
         break
       case "ToolStarted":
-        start(`call ${event.callId} in ${turnOf(event)}`, turnOf(event))
+        start(`call ${event.callId} in ${turnOf(event)}`, inTurn(event))
         break
       case "ToolSettled": {
         const key = `call ${event.callId} in ${turnOf(event)}`
+        if (event.outcome === "deadline" || event.outcome === "interrupted") giveUp(key, operationOf(event))
         // A call that was refused or never run has no start.
         if (open.has(key)) end(key)
         else if (event.outcome !== "failure" && event.outcome !== "not-run") blame(`${key} ended and was not open`)
@@ -250,8 +276,7 @@ const paired = (all: ReadonlyArray<Event.Event>): string | undefined => {
       case "TaskStarted": {
         const key = `task ${event.taskId}`
         const call = `call ${event.callId} in ${turnOf(event)}`
-        const turn = open.has(turnOf(event)) ? turnOf(event) : operationOf(event)
-        start(key, event.callId === undefined ? turn : call)
+        start(key, event.callId === undefined ? operationOf(event) : call)
         childOf.set(event.child, key)
         break
       }
@@ -263,7 +288,7 @@ const paired = (all: ReadonlyArray<Event.Event>): string | undefined => {
       case "ReasoningDelta":
       case "ModelRetry":
       case "AssistantMessage":
-        if (!open.has(turnOf(event)) && !isCut(event)) blame(`${event._tag} outside of a turn`)
+        if (!open.has(turnOf(event)) && !isShell(event)) blame(`${event._tag} outside of a turn`)
         break
       case "UserMessage":
         if (!open.has(operationOf(event))) blame("a message outside of an operation")
@@ -277,8 +302,8 @@ const paired = (all: ReadonlyArray<Event.Event>): string | undefined => {
   return wrong ?? (open.size === 0 ? undefined : `these have no end: ${[...open.keys()].join(", ")}`)
 }
 
-/** What is kept of a reply that was cut is stored with the operation's end. */
-const isCut = (event: Event.Event) => event._tag === "AssistantMessage" && event.finish === "interrupted"
+/** What the application ran stands in the history as a call that no model made. */
+const isShell = (event: Event.Event) => event._tag === "AssistantMessage" && event.model === ""
 
 /** Between the operations of a session there is `Idle` where nobody was in line, and after the last one in any case. */
 const idle = (all: ReadonlyArray<Event.Event>): string | undefined => {

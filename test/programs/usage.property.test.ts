@@ -1,8 +1,8 @@
 /**
  * Conservation of usage: whatever is retried, delegated, cut or left untold, what the models told is counted once.
  */
-import { it } from "@effect/vitest"
-import { Cause, Effect, Exit, FastCheck as fc, Fiber, Layer, Random } from "effect"
+import { assert, it } from "@effect/vitest"
+import { Cause, Effect, Exit, FastCheck as fc, Fiber, FiberId, Layer, Random } from "effect"
 import { Agent, type Entry, Errors, Model, Prices, Script, Sessions, SessionStore, Tool, Usage } from "effect-baton"
 import { forAll, runs, timeout } from "../laws/support/property.js"
 import { runSeeded } from "../support/SeededScheduler.js"
@@ -24,7 +24,7 @@ class Case {
   constructor(
     readonly seed: number,
     readonly kind: "prompt" | "task",
-    /** After how many yields the caller is interrupted. */
+    /** The step at which the caller is interrupted. */
     readonly cut: number | undefined,
     readonly wallTime: number | undefined,
     /** One for each request, then from the start again. */
@@ -36,7 +36,7 @@ class Case {
       const what = typeof does === "string" ? does : `[${does.join(" ")}]`
       return `${what} (${input}+${output} told ${tells}; ${thinks} yields, ${sleeps} ms)`
     })
-    const cut = this.cut === undefined ? "" : `, interrupted after ${this.cut}`
+    const cut = this.cut === undefined ? "" : `, interrupted at step ${this.cut}`
     const wallTime = this.wallTime === undefined ? "" : `, within ${this.wallTime} ms`
     return `\n  scheduler seed ${this.seed}, ${this.kind}${cut}${wallTime}\n  ${replies.join("\n  ")}\n`
   }
@@ -68,7 +68,7 @@ const cases: fc.Arbitrary<Case> = fc
   .tuple(
     fc.nat(0xffffff),
     fc.constantFrom("prompt" as const, "prompt" as const, "task" as const),
-    fc.option(fc.integer({ min: 0, max: 250 }), { nil: undefined, freq: 2 }),
+    fc.option(fc.nat(2_500), { nil: undefined, freq: 3 }),
     fc.option(fc.integer({ min: 1, max: 100 }), { nil: undefined, freq: 1 }),
     fc.array(replies, { minLength: 1, maxLength: 7 })
   )
@@ -90,7 +90,8 @@ interface Attempt {
   end: Usage.Usage | undefined
 }
 
-const check = ({ cut, kind, replies: model, seed, wallTime }: Case): string | undefined => {
+/** `strict`: no fiber yields between a model's last word and its end, so that all that was told was heard. */
+const check = ({ cut, kind, replies: model, seed, wallTime }: Case, strict = false): string | undefined => {
   const attempts: Array<Attempt> = []
   let tasks = 0
   const stream: Model.Model["Type"]["stream"] = (request, emit) =>
@@ -146,17 +147,24 @@ const check = ({ cut, kind, replies: model, seed, wallTime }: Case): string | un
   const agent = Agent.make("a", { tools: [work, broken], subagents: [mid], delegate: "off" })
   const limits = { turns: 5, retries: 2, retryDelay: 10, ...(wallTime === undefined ? undefined : { wallTime }) }
 
+  let caller: Fiber.RuntimeFiber<{ readonly usage: Usage.UsageReport }, unknown> | undefined
+  let over = false
   const program = Effect.gen(function* () {
     const session = yield* (yield* Sessions.Sessions).open({ id: "s", agent })
     const asking: Effect.Effect<{ readonly usage: Usage.UsageReport }, unknown> =
       kind === "prompt" ? session.prompt("root", { limits }) : session.task("root", { agent: "child", limits })
-    const fiber = yield* Effect.fork(asking)
-    const exit = yield* cut === undefined
-      ? Fiber.await(fiber)
-      : Effect.zipRight(Effect.repeatN(Effect.yieldNow(), cut), Fiber.interrupt(fiber))
+    caller = yield* Effect.fork(asking)
+    const exit = yield* Fiber.await(caller)
+    over = true
     return { exit, stored: yield* SessionStore.Memory }
   }).pipe(Effect.provide(layer), Effect.provideService(Prices.Prices, prices), Effect.withRandom(Random.make(seed)))
-  const { exit } = runSeeded(program, { seed })
+  const { exit } = runSeeded(program, {
+    seed,
+    ...(strict ? { yieldProbability: 0 } : undefined),
+    onStep: (step) => {
+      if (step === cut && !over) caller?.unsafeInterruptAsFork(FiberId.none)
+    }
+  })
   if (exit === undefined) return "hang"
   if (Exit.isFailure(exit)) return Cause.pretty(exit.cause)
   const { stored } = exit.value
@@ -168,7 +176,8 @@ const check = ({ cut, kind, replies: model, seed, wallTime }: Case): string | un
     const wrong = conserved(
       entries,
       attempts.filter((it) => it.of === of),
-      children.map((it) => it.entries)
+      children.map((it) => it.entries),
+      strict
     )
     if (wrong !== undefined) return `${row.id === "s" ? "the root" : of}: ${wrong}`
   }
@@ -198,13 +207,15 @@ const show = (usage: Usage.Usage) => JSON.stringify(usage)
 const conserved = (
   entries: ReadonlyArray<Entry.Entry>,
   attempts: ReadonlyArray<Attempt>,
-  children: ReadonlyArray<ReadonlyArray<Entry.Entry>>
+  children: ReadonlyArray<ReadonlyArray<Entry.Entry>>,
+  strict: boolean
 ): string | undefined => {
   const ends = entries.filter(isSettled)
   // Interrupted before it began.
   if (entries.length === 0 && attempts.length === 0) return undefined
   const [end] = ends
   if (end === undefined || ends.length > 1) return `it has ${ends.length} ends`
+  if (end.error?.tag === "Defect") return end.error.message
   const { compactions, retries, tasks, total, turns } = end.usage
   const parts = sum([turns, retries, compactions, tasks])
   if (!same(total, parts)) return `the total ${show(total)} is not the sum of its parts ${show(parts)}`
@@ -225,7 +236,7 @@ const conserved = (
   if (same(counted, expected)) return undefined
   // The end may have come between the model's last word and its being heard.
   const late = attempts.at(-1)
-  if (end.outcome !== "completed" && late?.end !== undefined) {
+  if (!strict && end.outcome !== "completed" && late?.end !== undefined) {
     const earlier = [...told.slice(0, -1), ...(late.before === undefined ? [] : [late.before])]
     const without = sum([...earlier.map((usage) => ({ ...usage, cost: costOf(usage) })), ...untold])
     if (same(counted, without)) return undefined
@@ -240,4 +251,19 @@ const conserved = (
 const isOf = ({ before, end }: Attempt, usage: Usage.Usage): boolean =>
   [before, end].some((told) => told !== undefined && tokens.every((key) => told[key] === usage[key]))
 
-it.effect("what the models told is counted once", () => forAll(cases, Math.ceil(runs / 10), check), timeout)
+it.effect("what a model has told is counted at whatever step its caller is interrupted", () =>
+  Effect.sync(() => {
+    const usage = { input: 5, output: 7, cacheRead: 0, cacheWrite: 0, reasoning: 0 }
+    const reply = (does: Reply["does"]): Reply => ({ does, tells: "end", usage, thinks: 2, sleeps: 0 })
+    for (let cut = 0; cut < 700; cut++) {
+      const sample = new Case(1, "prompt", cut, undefined, [reply(["work"]), reply("say")])
+      assert.isUndefined(check(sample, true), `interrupted at step ${cut}`)
+    }
+  })
+)
+
+it.effect(
+  "what the models told is counted once",
+  () => forAll(cases, Math.ceil(runs / 10), (sample) => check(sample)),
+  timeout
+)
