@@ -90,8 +90,17 @@ interface Attempt {
   end: Usage.Usage | undefined
 }
 
-/** `strict`: no fiber yields between a model's last word and its end, so that all that was told was heard. */
-const check = ({ cut, kind, replies: model, seed, wallTime }: Case, strict = false): string | undefined => {
+interface How {
+  /** No fiber yields between a model's last word and its end, so that all that was told was heard. */
+  readonly strict: boolean
+  /** Called at each step that the caller takes, with its number. */
+  readonly onStep?: (step: number) => void
+}
+
+const check = (
+  { cut, kind, replies: model, seed, wallTime }: Case,
+  { onStep, strict }: How = { strict: false }
+): string | undefined => {
   const attempts: Array<Attempt> = []
   let tasks = 0
   const stream: Model.Model["Type"]["stream"] = (request, emit) =>
@@ -162,7 +171,12 @@ const check = ({ cut, kind, replies: model, seed, wallTime }: Case, strict = fal
     seed,
     ...(strict ? { yieldProbability: 0 } : undefined),
     onStep: (step) => {
-      if (step === cut && !over) caller?.unsafeInterruptAsFork(FiberId.none)
+      if (caller === undefined || over) return false
+      onStep?.(step)
+      if (step !== cut) return false
+      caller.unsafeInterruptAsFork(FiberId.none)
+      // Whoever runs may hear of it before its next op.
+      return !strict
     }
   })
   if (exit === undefined) return "hang"
@@ -255,9 +269,14 @@ it.effect("what a model has told is counted at whatever step its caller is inter
   Effect.sync(() => {
     const usage = { input: 5, output: 7, cacheRead: 0, cacheWrite: 0, reasoning: 0 }
     const reply = (does: Reply["does"]): Reply => ({ does, tells: "end", usage, thinks: 2, sleeps: 0 })
-    for (let cut = 0; cut < 700; cut++) {
-      const sample = new Case(1, "prompt", cut, undefined, [reply(["work"]), reply("say")])
-      assert.isUndefined(check(sample, true), `interrupted at step ${cut}`)
+    for (const seed of [1, 2, 4]) {
+      const strict = seed % 2 === 0
+      const sample = (cut: number | undefined) => new Case(seed, "prompt", cut, undefined, [reply("say")])
+      const steps: Array<number> = []
+      check(sample(undefined), { strict, onStep: (step) => steps.push(step) })
+      for (const cut of steps) {
+        assert.isUndefined(check(sample(cut), { strict }), `seed ${seed}, interrupted at step ${cut}`)
+      }
     }
   })
 )
