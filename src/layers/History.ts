@@ -81,7 +81,7 @@ const make = (
           const heard = events.heard(id)
           for (const entry of entries) {
             learn(journal, entry)
-            if (entry._tag === "OperationSettled") journal.beforeEnd?.(entry)
+            if (entry._tag === "OperationSettled") for (const { beforeEnd } of writes) beforeEnd?.(entry)
             if (heard) events.publish(ofEntry(id, entry))
           }
         } finally {
@@ -137,7 +137,8 @@ const make = (
       live.delete(session)
       if (journal !== undefined) kept.keep(journal)
     },
-    append: (journal, operationId, drafts, children = []) => append(journal, { operationId, drafts, children }),
+    append: (journal, operationId, drafts, children = none, beforeEnd = undefined) =>
+      append(journal, { operationId, drafts, children, beforeEnd }),
     read: (session, incarnation, fromSeq = 1) =>
       Effect.flatMap(
         store.get(session),
@@ -148,6 +149,8 @@ const make = (
       )
   }
 }
+
+const none: ReadonlyArray<SessionRow> = []
 
 const learn = (journal: Journal, entry: Entry): void => {
   journal.conversation.add(entry)

@@ -1,10 +1,19 @@
 /**
  * The inboxes of one process: what waits in them ends with it.
  */
+import type * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
 import { Inbox, type Input } from "../services/Inbox.js"
 
-export const layer: Layer.Layer<Inbox> = Layer.sync(Inbox, () => {
+export const layer: Layer.Layer<Inbox> = Layer.sync(Inbox, () => makeInbox())
+
+/** What `makeInbox` gives besides the service: its insides, for assertions. */
+export interface InboxInsides {
+  /** How many inputs wait, and how many sessions have a prompt that will look. */
+  readonly size: () => { readonly waiting: number; readonly readers: number }
+}
+
+export const makeInbox = (): Context.Tag.Service<Inbox> & InboxInsides => {
   /** Only those that hold something. */
   const waiting = new Map<string, ReadonlyArray<Input>>()
   const readers = new Map<string, string>()
@@ -36,6 +45,7 @@ export const layer: Layer.Layer<Inbox> = Layer.sync(Inbox, () => {
       return taken
     },
     waits: (incarnation) => waiting.has(incarnation),
+    owes: (incarnation) => waiting.get(incarnation)?.some((it) => it.promised) === true,
     giveBack: (incarnation, inputs) => keep(incarnation, [...inputs, ...(waiting.get(incarnation) ?? [])]),
     open: (incarnation, operationId) => {
       readers.set(incarnation, operationId)
@@ -43,8 +53,12 @@ export const layer: Layer.Layer<Inbox> = Layer.sync(Inbox, () => {
     close: (incarnation) => {
       readers.delete(incarnation)
     },
-    reader: (incarnation) => readers.get(incarnation)
+    reader: (incarnation) => readers.get(incarnation),
+    size: () => ({
+      waiting: [...waiting.values()].reduce((sum, inputs) => sum + inputs.length, 0),
+      readers: readers.size
+    })
   }
-})
+}
 
 const none: ReadonlyArray<Input> = []

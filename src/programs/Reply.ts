@@ -17,6 +17,9 @@ export class Reply {
   usage: Usage | undefined
   /** All text so far. */
   said = ""
+  /** What it used in the end. */
+  final: Usage | undefined
+  private ended = false
   /** The end of what has arrived, not told yet. */
   private held = ""
   private text = ""
@@ -30,14 +33,14 @@ export class Reply {
     operation.reply = this
   }
 
-  /** What it used, as far as the provider told before the end. */
+  /** What it used; as far as the provider told, where it did not come to its end. */
   used(): Usage {
-    return this.price(this.usage)
+    return this.final ?? this.price(this.usage)
   }
 
   take(event: ModelEvent): void {
     // A model that speaks after its end is not heard.
-    if (this.operation.reply !== this) return
+    if (this.ended) return
     this.heardAt = this.operation.clock.unsafeCurrentTimeMillis()
     switch (event._tag) {
       case "TextDelta":
@@ -69,9 +72,9 @@ export class Reply {
 
   /** Ends it: nothing more is taken. */
   end(): void {
+    this.ended = true
     this.closeText()
     this.closeReasoning()
-    if (this.operation.reply === this) this.operation.reply = undefined
   }
 
   private closeText(metadata?: unknown): void {

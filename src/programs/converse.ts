@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type { AnySchema } from "../services/AnySchema.js"
 import * as Draft from "../services/Draft.js"
-import { LimitReached, NoProgress, ResultUnavailable } from "../services/Errors.js"
+import { LimitReached, NoProgress, ResultUnavailable, type StoreError } from "../services/Errors.js"
 import type { PromptError, Reply, ResultError } from "../services/Session.js"
 import type * as Tool from "../services/Tool.js"
 import { dispatcher } from "./dispatch.js"
@@ -39,23 +39,37 @@ export const converse = (
   const dispatch = dispatcher(running, tools, wanted)
   const progress = new Progress(limits.repeats, (tool) => tools.byName.get(tool)?.polling === true)
   let warned = false
+  if (wanted !== undefined) {
+    wanted.mayEnd = () => {
+      if (engine.inbox.owes(ref.incarnation)) return false
+      engine.inbox.close(ref.incarnation)
+      return true
+    }
+  }
 
   /** Stores drafts and what waits in the inbox, and tells whose it was. */
-  const append = (drafts: ReadonlyArray<Draft.Draft>, when: "steer" | "all" | undefined) => {
-    const inputs = when === undefined ? [] : engine.inbox.take(ref.incarnation, when)
-    if (drafts.length + inputs.length === 0) return Effect.void
-    const stored = running.append([...drafts, ...inputs.map(({ content }) => Draft.user(content))])
-    if (inputs.length === 0) return stored
-    return Effect.matchCauseEffect(stored, {
-      onFailure: (cause) => {
-        engine.inbox.giveBack(ref.incarnation, inputs)
-        return Effect.failCause(cause)
-      },
-      onSuccess: () => {
-        for (const input of inputs) input.onDelivered(running.id)
-        return Effect.void
-      }
-    })
+  const append = (drafts: ReadonlyArray<Draft.Draft>, when: "steer" | "all"): Effect.Effect<void, StoreError> => {
+    if (!engine.inbox.waits(ref.incarnation)) return drafts.length === 0 ? Effect.void : running.append(drafts)
+    // What was taken out is given back or told to be delivered, whoever interrupts.
+    return Effect.uninterruptible(
+      Effect.suspend(() => {
+        const inputs = engine.inbox.take(ref.incarnation, when)
+        if (drafts.length + inputs.length === 0) return Effect.void
+        return Effect.matchCauseEffect(
+          running.append([...drafts, ...inputs.map(({ content }) => Draft.user(content))]),
+          {
+            onFailure: (cause) => {
+              engine.inbox.giveBack(ref.incarnation, inputs)
+              return Effect.failCause(cause)
+            },
+            onSuccess: () => {
+              for (const input of inputs) input.onDelivered(running.id)
+              return Effect.void
+            }
+          }
+        )
+      })
+    )
   }
 
   const next = (turns: number, said = ""): Effect.Effect<Done<Reply>, Failure, unknown> => {
@@ -67,12 +81,12 @@ export const converse = (
         case "Final":
           return stopped(turns, said + text, assistant)
         case "Pause":
-          return Effect.flatMap(running.append([assistant]), () => {
+          return Effect.flatMap(running.keep([assistant]), () => {
             running.endTurn()
             return next(turns + 1, said + text)
           })
         case "Calls":
-          return Effect.flatMap(running.append([assistant]), () =>
+          return Effect.flatMap(running.keep([assistant]), () =>
             Effect.flatMap(toolCalls(running, outcome.calls, limits, dispatch), () => called(turns, text, assistant))
           )
       }
@@ -92,6 +106,8 @@ export const converse = (
     running.endTurn()
     const drafts = cycle === undefined ? [] : [Draft.note(noProgress)]
     if (cycle !== undefined) warned = true
+    // No input is taken that could not be answered.
+    if (turns + 1 >= limits.turns) return next(turns + 1)
     return Effect.flatMap(append(drafts, "steer"), () => next(turns + 1))
   }
 
@@ -101,19 +117,26 @@ export const converse = (
     text: string,
     assistant: Draft.Assistant
   ): Effect.Effect<Done<Reply>, Failure, unknown> => {
+    const last = turns + 1 >= limits.turns
     const goOn = (drafts: ReadonlyArray<Draft.Draft>) =>
-      Effect.flatMap(append(drafts, "all"), () => {
-        running.endTurn()
-        return next(turns + 1)
-      })
-    if (engine.inbox.waits(ref.incarnation)) return goOn([assistant])
-    if (wanted === undefined) return Effect.succeed(done(text, assistant, [assistant]))
+      Effect.flatMap(running.keep(drafts), () =>
+        Effect.flatMap(last ? Effect.void : append([], "all"), () => {
+          running.endTurn()
+          return next(turns + 1)
+        })
+      )
+    if (last ? engine.inbox.owes(ref.incarnation) : engine.inbox.waits(ref.incarnation)) return goOn([assistant])
+    if (wanted === undefined) {
+      // Nobody looks again: what comes from now on waits for the session.
+      engine.inbox.close(ref.incarnation)
+      return Effect.succeed(done(text, assistant, [assistant]))
+    }
     if (wanted.reminders < limits.reminders) {
       wanted.reminders++
       return goOn([assistant, Draft.note(reminder)])
     }
     const reason = `the model stopped without one, and was reminded ${limits.reminders} times.`
-    return Effect.zipRight(running.append([assistant]), new ResultUnavailable({ reason, text }))
+    return Effect.zipRight(running.keep([assistant]), new ResultUnavailable({ reason, text }))
   }
 
   /** The model has finished with the result, or given it up. */

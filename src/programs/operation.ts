@@ -45,10 +45,17 @@ export class Operation {
   readonly clock: Clock.Clock
   /** The place of its first entry. */
   from = 0
-  /** The reply that is streaming; none between two of them. */
+  /** The reply that is streaming, or was and is not stored. */
   reply: { readonly said: string; readonly used: () => Usage.Usage } | undefined
   /** The fiber of the model that is asked, and how long it may take to end when it is interrupted. */
-  asking: { readonly fiber: Fiber.RuntimeFiber<unknown, unknown>; readonly grace: number } | undefined
+  asking:
+    | {
+        readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
+        readonly grace: number
+        /** Called when it was ended from outside, or given up. */
+        readonly onEnd: () => void
+      }
+    | undefined
   /** How fibers of the operation are started. */
   runtime: Runtime.Runtime<never> = Runtime.defaultRuntime
   /** The turn that was begun last, and whether it has not ended. */
@@ -76,6 +83,27 @@ export class Operation {
 
   append(drafts: ReadonlyArray<Draft.Draft>): Effect.Effect<void, StoreError> {
     return this.engine.history.append(this.journal, this.id, drafts)
+  }
+
+  /** Stores a reply with what goes with it, and counts it as a turn. */
+  keep(drafts: ReadonlyArray<Draft.Draft>): Effect.Effect<void, StoreError> {
+    return Effect.uninterruptible(
+      Effect.suspend(() => {
+        this.count()
+        return this.append(drafts)
+      })
+    )
+  }
+
+  /** The reply is being stored: what it used is that of a turn. */
+  count(): void {
+    if (this.reply !== undefined) this.journal.turns = Usage.add(this.journal.turns, this.reply.used())
+    this.drop()
+  }
+
+  /** The reply is none: nothing of it is kept. */
+  drop(): void {
+    this.reply = undefined
   }
 
   /** Begins a turn. */
@@ -116,9 +144,13 @@ export class Operation {
     else this.engine.alarms.set(this.clock, this.alarm, time)
   }
 
-  /** Lets go of what it ran in. Its journal is kept with the handle, and would keep that too. */
+  /** Stores its end. What is open within it is closed first. */
+  appendEnd(drafts: ReadonlyArray<Draft.Draft>): Effect.Effect<void, StoreError> {
+    return this.engine.history.append(this.journal, this.id, drafts, undefined, (end) => this.endTurn(turnError(end)))
+  }
+
+  /** Lets go of what it ran in, which whoever keeps a part of it would keep too. */
   release(): void {
-    this.journal.beforeEnd = undefined
     this.runtime = Runtime.defaultRuntime
   }
 
@@ -210,22 +242,20 @@ const framed = <A, E, R>(
   spec: Pick<OperationSpec, "kind" | "before" | "first">,
   lease: Lease,
   body: (operation: Operation) => Effect.Effect<Done<A>, E, R>
-): Effect.Effect<A, E | SessionNotFound | StoreError, R> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(restore(engine.history.begin(ref.id, ref.incarnation, ref.journal)), (journal) => {
+): Effect.Effect<A, E | SessionNotFound | StoreError, R> => {
+  // What goes before the start is owed once another operation was interrupted for it: it is written in any case.
+  const begin = engine.history.begin(ref.id, ref.incarnation, ref.journal)
+  return Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(spec.before === undefined ? restore(begin) : begin, (journal) => {
       ref.journal = journal
       journal.start(lease.operationId)
       const running = new Operation(engine, clock, ref, lease, journal, lease.operationId)
       running.from = journal.nextSeq
       if (spec.kind === "prompt") engine.inbox.open(ref.incarnation, running.id)
-      journal.beforeEnd = (end) => running.endTurn(turnError(end))
       engine.history.enter(journal)
-      let cut: Operation["reply"]
       const end = () => {
         running.unwatch()
         if (spec.kind === "prompt") engine.inbox.close(ref.incarnation)
-        cut = running.reply
-        running.reply = undefined
         engine.history.end(ref.id)
       }
       const { before, first = [] } = spec
@@ -240,7 +270,7 @@ const framed = <A, E, R>(
             onFailure: (cause) =>
               left(running, () => {
                 end()
-                return settleFailed(running, spec.kind, cause, cut)
+                return settleFailed(running, spec.kind, cause)
               }),
             onSuccess: (done) =>
               left(running, () => {
@@ -251,6 +281,7 @@ const framed = <A, E, R>(
       })
     })
   )
+}
 
 /** Runs the body, with the fiber that does for the model of its other fibers. */
 const started = <A, E, R>(
@@ -276,6 +307,7 @@ const left = <A, E>(running: Operation, then: () => Effect.Effect<A, E>): Effect
       running.endAsking(go)
     })
     return Effect.flatMap(ended, () => {
+      asking.onEnd()
       running.asking = undefined
       return left(running, then)
     })
@@ -302,16 +334,18 @@ const settleDone = <A>(
   running: Operation,
   kind: OperationKind,
   { drafts, value }: Done<A>
-): Effect.Effect<A, StoreError> =>
-  record(running, [...drafts, Draft.completed(kind, running.journal.usage())], Exit.succeed(value()))
+): Effect.Effect<A, StoreError> => {
+  // The last reply is among the drafts, or was stored before.
+  running.count()
+  return record(running, [...drafts, Draft.completed(kind, running.journal.usage())], Exit.succeed(value()))
+}
 
 const settleFailed = <E>(
   running: Operation,
   kind: OperationKind,
-  cause: Cause.Cause<E>,
-  cut: Operation["reply"]
+  cause: Cause.Cause<E>
 ): Effect.Effect<never, E | StoreError> => {
-  const reply = cut === undefined ? [] : cutReply(running, cut, Cause.isInterrupted(cause))
+  const reply = cutReply(running, Cause.isInterrupted(cause))
   const usage = running.journal.usage()
   const by = running.lease.interruptedBy ?? "caller"
   const wasCut = Cause.isInterrupted(cause)
@@ -328,13 +362,12 @@ const openCalls = ({ journal }: Operation, cut: boolean): ReadonlyArray<Draft.Dr
   })
 
 /** What had arrived of a reply that was interrupted is kept, marked; what it used counts either way. */
-const cutReply = (
-  { journal }: Operation,
-  cut: NonNullable<Operation["reply"]>,
-  keep: boolean
-): ReadonlyArray<Draft.Draft> => {
-  const { said } = cut
-  const usage = cut.used()
+const cutReply = (running: Operation, keep: boolean): ReadonlyArray<Draft.Draft> => {
+  const { journal, reply } = running
+  if (reply === undefined) return []
+  running.drop()
+  const { said } = reply
+  const usage = reply.used()
   if (!keep || said.trim() === "") {
     journal.retries = Usage.add(journal.retries, usage)
     return []
@@ -356,7 +389,7 @@ const record = <A, E>(
   drafts: ReadonlyArray<Draft.Draft>,
   result: Exit.Exit<A, E>
 ): Effect.Effect<A, E | StoreError> =>
-  Effect.matchCauseEffect(running.append(drafts), {
+  Effect.matchCauseEffect(running.appendEnd(drafts), {
     onSuccess: () => {
       running.release()
       return result
@@ -369,12 +402,10 @@ const record = <A, E>(
   })
 
 /** Lets those who listen hear of ends that could not be stored: every start has its end. */
-export const tellUnstored = (
-  { clock, engine, id, journal, ref }: Operation,
-  ends: ReadonlyArray<Draft.Draft>
-): void => {
+export const tellUnstored = (running: Operation, ends: ReadonlyArray<Draft.Draft>): void => {
+  const { clock, engine, id, ref } = running
   for (const end of ends) {
-    if (end._tag === "OperationSettled") journal.beforeEnd?.(end)
+    if (end._tag === "OperationSettled") running.endTurn(turnError(end))
     const event = ofEntry(ref.id, { ...end, at: clock.unsafeCurrentTimeMillis(), operationId: id })
     engine.events.publish("seq" in event ? { ...event, seq: undefined } : event)
   }

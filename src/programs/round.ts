@@ -112,8 +112,11 @@ const send = (
       if (usage !== undefined && !reported) {
         operation.notice(`The model "${model}" told a usage that cannot be; it was cut to what can.`)
       }
-      return Effect.succeed({ reply, finish: reason, usage: priced(clamped, price), reported })
+      // Until it is stored it counts as one that was cut.
+      reply.final = priced(clamped, price)
+      return Effect.succeed({ reply, finish: reason, usage: reply.final, reported })
     }
+    operation.drop()
     const failure = Cause.failureOrCause(exit.cause)
     return failure._tag === "Left"
       ? Effect.fail({ error: failure.left, usage: reply.used() })
@@ -123,12 +126,19 @@ const send = (
   const asking = Runtime.runFork(operation.runtime, modelSpan(operation.runtime, request, asked))
   const exit = asking.unsafePoll()
   if (exit !== null) return settle(exit)
-  operation.asking = { fiber: asking, grace: limits.toolGrace }
+  const onEnd = () => {
+    reply.end()
+    // It may have been complete by then.
+    const exit = asking.unsafePoll()
+    if (exit !== null && Exit.isSuccess(exit)) reply.final = used(exit.value.usage ?? reply.usage)
+  }
+  operation.asking = { fiber: asking, grace: limits.toolGrace, onEnd }
   return Effect.flatMap(answer(operation, reply, asking, limits.modelIdle), (exit) => {
     operation.unwatch()
     if (exit !== undefined) return settle(exit)
     operation.asking = undefined
     reply.end()
+    operation.drop()
     const reason = `it said nothing for ${limits.modelIdle / 1_000} s`
     return Effect.fail({ error: new ModelUnavailable({ model, reason }), usage: reply.used() })
   })

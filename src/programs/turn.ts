@@ -47,7 +47,8 @@ export const turn = (operation: Operation, frame: Frame): Effect.Effect<TurnOutc
     return Effect.matchEffect(round(operation, call, request), {
       onSuccess: (it) => {
         const again = isEmpty(it) && !failed.empty && failed.inARow < call.limits.retries
-        if (!again) return Effect.succeed(outcomeOf(operation, call, it))
+        if (!again) return Effect.succeed(outcomeOf(call, it))
+        operation.drop()
         count(operation, it.usage)
         const error = new ModelUnavailable({ model: call.model, reason: "the reply was empty" })
         return wait(operation, call, { ...failed, empty: true }, error, ask)
@@ -127,9 +128,7 @@ const isEmpty = ({ finish, reply }: Round): boolean =>
   (finish === "stop" || finish === "other" || finish === "tool-calls") &&
   reply.parts.every((part) => part.type === "reasoning" || (part.type === "text" && part.text.trim() === ""))
 
-const outcomeOf = (operation: Operation, { model }: Call, { finish, reply, reported, usage }: Round): TurnOutcome => {
-  const { journal } = operation
-  journal.turns = Usage.add(journal.turns, usage)
+const outcomeOf = ({ model }: Call, { finish, reply, reported, usage }: Round): TurnOutcome => {
   const assistant = Draft.assistant(reply.parts, model, finish, usage, reported)
   const calls = reply.parts.filter((part) => part.type === "tool-call")
   let text = ""

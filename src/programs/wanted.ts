@@ -21,6 +21,8 @@ export class Wanted {
   readonly specs: ReadonlyArray<ToolSpec>
   /** How often the model was reminded. */
   reminders = 0
+  /** Asked in the step in which it is to end: whether nothing came that the model has to see before. */
+  mayEnd: () => boolean = () => true
   private readonly tools: Made
 
   constructor(schema: AnySchema) {
@@ -50,6 +52,7 @@ export class Wanted {
   /** Another one may have come first, while this one was decoded. */
   private take(verdict: Verdict): Effect.Effect<string, ToolProblem> {
     if (this.verdict !== undefined) return Effect.fail({ text: "The work is finished already." })
+    if (!this.mayEnd()) return Effect.fail({ text: "A message came meanwhile. Read it, then call this tool again." })
     this.verdict = verdict
     return Effect.succeed("Accepted.")
   }

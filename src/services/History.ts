@@ -29,7 +29,11 @@ export interface Write {
   readonly operationId: string
   readonly drafts: ReadonlyArray<Draft>
   readonly children: ReadonlyArray<SessionRow>
+  /** Called before an operation's end that is among them is published: what is open within it is closed first. */
+  readonly beforeEnd: BeforeEnd | undefined
 }
+
+export type BeforeEnd = (end: Extract<Entry, { readonly _tag: "OperationSettled" }>) => void
 
 /** A write that waits for the one that is being stored. */
 export interface WaitingWrite extends Write {
@@ -60,8 +64,6 @@ export class Journal {
   tasks = Usage.zero
   /** The call that runs, which its tasks inherit. */
   call: Call | undefined
-  /** Called before the operation's end is published: what is open within it is closed first. */
-  beforeEnd: ((end: Extract<Entry, { readonly _tag: "OperationSettled" }>) => void) | undefined
   /** The writes that wait for the one that is being stored; `undefined` while none is. */
   waiting: Array<WaitingWrite> | undefined
 
@@ -127,14 +129,16 @@ export class History extends Context.Tag("baton/History")<
     /**
      * Gives the drafts their places, stores them in one write, folds them and publishes their events, in that order.
      * Writes to one session are stored in the order of the calls; those that come while one is being stored go
-     * together in the next. `children` are created in the same transaction. The drafts are handed over. Cannot be
+     * together in the next. `children` are created in the same transaction; `beforeEnd` is called before the event of an
+     * operation's end. The drafts are handed over. Cannot be
      * interrupted: the entries are stored when it ends, or it fails.
      */
     readonly append: (
       journal: Journal,
       operationId: string,
       drafts: ReadonlyArray<Draft>,
-      children?: ReadonlyArray<SessionRow>
+      children?: ReadonlyArray<SessionRow>,
+      beforeEnd?: BeforeEnd
     ) => Effect.Effect<void, StoreError>
 
     /** The entries of a session from a place on; those of this incarnation, and of no other of the name. */

@@ -11,6 +11,8 @@ export type When = "steer" | "followUp"
 export interface Input {
   readonly content: ReadonlyArray<UserPart>
   readonly when: When
+  /** Whether its caller was answered: it is to be delivered whatever happens. */
+  promised: boolean
   /** Told once: by which operation it was delivered. */
   readonly onDelivered: (operationId: string) => void
 }
@@ -32,6 +34,9 @@ export class Inbox extends Context.Tag("baton/Inbox")<
 
     /** Whether anything waits. */
     readonly waits: (incarnation: string) => boolean
+
+    /** Whether anything waits that was promised to be delivered. */
+    readonly owes: (incarnation: string) => boolean
 
     /** Puts inputs back before those that wait. */
     readonly giveBack: (incarnation: string, inputs: ReadonlyArray<Input>) => void

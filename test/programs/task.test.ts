@@ -376,12 +376,8 @@ describe("shell", () => {
       const result = yield* session.shell("false", { cwd: "sub", env: { TOKEN: "hunter2" } })
       assert.deepStrictEqual([result.exitCode, result.stdout], [1, "false in sub with hunter2"])
       const messages = yield* messagesOf(session)
-      assert.deepStrictEqual(messages[1], {
-        role: "assistant",
-        content: [
-          { type: "tool-call", id: "shell", name: "bash", args: { command: "false", cwd: "sub", env: ["TOKEN"] } }
-        ]
-      })
+      const [call] = messages[1]?.role === "assistant" ? messages[1].content : []
+      assert.deepInclude(call, { name: "bash", args: { command: "false", cwd: "sub", env: ["TOKEN"] } })
       assert.strictEqual((yield* session.prompt("x")).text, "ok")
     }).pipe(Effect.provide(shell))
   )
