@@ -78,10 +78,10 @@ const make = (
       onSuccess: () => {
         // Whatever becomes of this, those who wait must not wait for ever.
         try {
+          for (const { onStored } of writes) onStored?.()
           const heard = events.heard(id)
           for (const entry of entries) {
             learn(journal, entry)
-            if (entry._tag === "OperationSettled") for (const { beforeEnd } of writes) beforeEnd?.(entry)
             if (heard) events.publish(ofEntry(id, entry))
           }
         } finally {
@@ -137,8 +137,8 @@ const make = (
       live.delete(session)
       if (journal !== undefined) kept.keep(journal)
     },
-    append: (journal, operationId, drafts, children = none, beforeEnd = undefined) =>
-      append(journal, { operationId, drafts, children, beforeEnd }),
+    append: (journal, operationId, drafts, children = none, onStored = undefined) =>
+      append(journal, { operationId, drafts, children, onStored }),
     read: (session, incarnation, fromSeq = 1) =>
       Effect.flatMap(
         store.get(session),

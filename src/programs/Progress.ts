@@ -33,10 +33,9 @@ export class Progress {
   ) {}
 
   /** Takes a turn into account. Gives the cycle that the turns are in, if they are. */
-  add(calls: ReadonlyArray<ToolCallPart>, results: ReadonlyArray<ToolResult>): Cycle | undefined {
-    const turn = calls.flatMap((call, i) =>
-      this.isPolling(call.name) ? [] : [{ call, result: results[i]?.text ?? "" }]
-    )
+  add(calls: ReadonlyArray<ToolCallPart>, resultOf: (callId: string) => ToolResult | undefined): Cycle | undefined {
+    const turn: Array<{ readonly call: ToolCallPart; readonly result: string }> = []
+    for (const call of calls) if (!this.isPolling(call.name)) turn.push({ call, result: resultOf(call.id)?.text ?? "" })
     if (turn.length === 0) return undefined
     let found: Cycle | undefined
     for (let period = 1; period <= longest; period++) {
@@ -47,8 +46,8 @@ export class Progress {
       const cycle = [turn, ...this.turns.slice(0, period - 1)].flat()
       found = { period, tools: [...new Set(cycle.map(({ call }) => call.name))] }
     }
+    if (this.turns.length === longest) this.turns.pop()
     this.turns.unshift(turn)
-    if (this.turns.length > longest) this.turns.pop()
     return found
   }
 }

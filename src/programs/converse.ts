@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import type { AnySchema } from "../services/AnySchema.js"
 import * as Draft from "../services/Draft.js"
+import type { ToolCallPart } from "../services/Entry.js"
 import { LimitReached, NoProgress, ResultUnavailable, type StoreError } from "../services/Errors.js"
 import type { PromptError, Reply, ResultError } from "../services/Session.js"
 import type * as Tool from "../services/Tool.js"
@@ -87,7 +88,9 @@ export const converse = (
           })
         case "Calls":
           return Effect.flatMap(running.keep([assistant]), () =>
-            Effect.flatMap(toolCalls(running, outcome.calls, limits, dispatch), () => called(turns, text, assistant))
+            Effect.flatMap(toolCalls(running, outcome.calls, limits, dispatch), () =>
+              called(turns, outcome.calls, text, assistant)
+            )
           )
       }
     })
@@ -96,11 +99,11 @@ export const converse = (
   /** The calls of a turn are settled. */
   const called = (
     turns: number,
+    calls: ReadonlyArray<ToolCallPart>,
     text: string,
     assistant: Draft.Assistant
   ): Effect.Effect<Done<Reply>, Failure, unknown> => {
-    const { calls, results } = journal.conversation.lastTurn()
-    const cycle = progress.add(calls, results)
+    const cycle = progress.add(calls, (id) => journal.conversation.resultOf(id))
     if (wanted?.verdict !== undefined) return decided(text, assistant, [])
     if (cycle !== undefined && warned) return new NoProgress(cycle)
     running.endTurn()

@@ -12,7 +12,6 @@ import * as Runtime from "effect/Runtime"
 import { Alarm } from "../services/Alarms.js"
 import { explain } from "../services/Conversation.js"
 import * as Draft from "../services/Draft.js"
-import type { Entry } from "../services/Entry.js"
 import type { LockError, SessionNotFound, StoreError } from "../services/Errors.js"
 import {
   type Failure,
@@ -87,16 +86,11 @@ export class Operation {
 
   /** Stores a reply with what goes with it, and counts it as a turn. */
   keep(drafts: ReadonlyArray<Draft.Draft>): Effect.Effect<void, StoreError> {
-    return Effect.uninterruptible(
-      Effect.suspend(() => {
-        this.count()
-        return this.append(drafts)
-      })
-    )
+    return this.engine.history.append(this.journal, this.id, drafts, undefined, this.count)
   }
 
-  /** The reply is being stored: what it used is that of a turn. */
-  count(): void {
+  /** The reply is stored, or is about to be with the operation's end: what it used is that of a turn. */
+  readonly count = (): void => {
     if (this.reply !== undefined) this.journal.turns = Usage.add(this.journal.turns, this.reply.used())
     this.drop()
   }
@@ -144,9 +138,10 @@ export class Operation {
     else this.engine.alarms.set(this.clock, this.alarm, time)
   }
 
-  /** Stores its end. What is open within it is closed first. */
+  /** Stores its end. The turn that is open is closed before. */
   appendEnd(drafts: ReadonlyArray<Draft.Draft>): Effect.Effect<void, StoreError> {
-    return this.engine.history.append(this.journal, this.id, drafts, undefined, (end) => this.endTurn(turnError(end)))
+    const close = () => this.endTurn(turnError(drafts.at(-1)))
+    return this.engine.history.append(this.journal, this.id, drafts, undefined, close)
   }
 
   /** Lets go of what it ran in, which whoever keeps a part of it would keep too. */
@@ -378,8 +373,8 @@ const cutReply = (running: Operation, keep: boolean): ReadonlyArray<Draft.Draft>
 }
 
 /** How a turn ended that the operation's end found open. */
-const turnError = (end: Extract<Entry, { readonly _tag: "OperationSettled" }>): Failure | undefined => {
-  if (end.outcome === "completed") return undefined
+const turnError = (end: Draft.Draft | undefined): Failure | undefined => {
+  if (end?._tag !== "OperationSettled" || end.outcome === "completed") return undefined
   return end.outcome === "interrupted" ? interrupted : end.error
 }
 

@@ -135,11 +135,9 @@ export class Conversation {
     return this.callIds ?? noIds
   }
 
-  /** The calls of the last reply, and their results as far as there are any. */
-  lastTurn(): { readonly calls: ReadonlyArray<ToolCallPart>; readonly results: ReadonlyArray<ToolResult> } {
-    if (this.open === undefined) return { calls: [], results: [] }
-    const { calls, results } = this.open
-    return { calls, results: calls.flatMap((call) => results.get(call.id) ?? []) }
+  /** The result of a call of the last reply, if it has one. */
+  resultOf(callId: string): ToolResult | undefined {
+    return this.open?.results.get(callId)
   }
 
   /** The calls of the last reply that have no end yet, and whether they were started. */

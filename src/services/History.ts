@@ -29,11 +29,9 @@ export interface Write {
   readonly operationId: string
   readonly drafts: ReadonlyArray<Draft>
   readonly children: ReadonlyArray<SessionRow>
-  /** Called before an operation's end that is among them is published: what is open within it is closed first. */
-  readonly beforeEnd: BeforeEnd | undefined
+  /** Called when they are stored, before they are published. */
+  readonly onStored: (() => void) | undefined
 }
-
-export type BeforeEnd = (end: Extract<Entry, { readonly _tag: "OperationSettled" }>) => void
 
 /** A write that waits for the one that is being stored. */
 export interface WaitingWrite extends Write {
@@ -129,8 +127,8 @@ export class History extends Context.Tag("baton/History")<
     /**
      * Gives the drafts their places, stores them in one write, folds them and publishes their events, in that order.
      * Writes to one session are stored in the order of the calls; those that come while one is being stored go
-     * together in the next. `children` are created in the same transaction; `beforeEnd` is called before the event of an
-     * operation's end. The drafts are handed over. Cannot be
+     * together in the next. `children` are created in the same transaction; `onStored` is called in the step
+     * in which they are stored, before their events. The drafts are handed over. Cannot be
      * interrupted: the entries are stored when it ends, or it fails.
      */
     readonly append: (
@@ -138,7 +136,7 @@ export class History extends Context.Tag("baton/History")<
       operationId: string,
       drafts: ReadonlyArray<Draft>,
       children?: ReadonlyArray<SessionRow>,
-      beforeEnd?: BeforeEnd
+      onStored?: () => void
     ) => Effect.Effect<void, StoreError>
 
     /** The entries of a session from a place on; those of this incarnation, and of no other of the name. */

@@ -126,25 +126,15 @@ const answer = <A, E, R>(run: () => Answer<A, E, R>): Effect.Effect<A, E | Throw
     const given = mark === undefined || !FiberId.isRuntime(id) ? run() : promiseLineage.run({ mark, fiber: id.id }, run)
     if (Effect.isEffect(given)) return given as Effect.Effect<A, E, R>
     if (!isPromiseLike(given)) return Effect.succeed(given as A)
-    return Effect.async<A, Thrown>((resume) => {
-      let ended = false
-      let wake: (() => void) | undefined
-      const end = (answer: Effect.Effect<A, Thrown>) => {
-        ended = true
-        resume(answer)
-        wake?.()
-      }
-      // Asked once: a thenable may begin its work each time.
-      given.then(
-        (value) => end(Effect.succeed(value)),
-        (error: unknown) => end(Effect.fail(new Thrown(error)))
-      )
-      // A promise cannot be interrupted: its end is awaited, as that of an Effect's finalizers is.
-      return Effect.async<void>((done) => {
-        if (ended) done(Effect.void)
-        else wake = () => done(Effect.void)
+    // A promise cannot be interrupted: its end is awaited, as that of an Effect's finalizers is.
+    return Effect.uninterruptible(
+      Effect.async<A, Thrown>((resume) => {
+        given.then(
+          (value) => resume(Effect.succeed(value)),
+          (error: unknown) => resume(Effect.fail(new Thrown(error)))
+        )
       })
-    })
+    )
   })
 
 /** What a promise rejected with. */
