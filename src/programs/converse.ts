@@ -104,7 +104,7 @@ export const converse = (
     assistant: Draft.Assistant
   ): Effect.Effect<Done<Reply>, Failure, unknown> => {
     const cycle = progress.add(calls, (id) => journal.conversation.resultOf(id))
-    if (wanted?.verdict !== undefined) return decided(text, assistant, [])
+    if (wanted?.verdict !== undefined) return decided(text, assistant)
     if (cycle !== undefined && warned) return new NoProgress(cycle)
     running.endTurn()
     const drafts = cycle === undefined ? [] : [Draft.note(noProgress)]
@@ -143,15 +143,11 @@ export const converse = (
   }
 
   /** The model has finished with the result, or given it up. */
-  const decided = (
-    text: string,
-    assistant: Draft.Assistant,
-    drafts: ReadonlyArray<Draft.Draft>
-  ): Effect.Effect<Done<Reply>, Failure> => {
+  const decided = (text: string, assistant: Draft.Assistant): Effect.Effect<Done<Reply>, Failure> => {
     const verdict = wanted!.verdict!
     return verdict._tag === "GivenUp"
       ? new ResultUnavailable({ reason: verdict.reason, text })
-      : Effect.succeed(done(text, assistant, drafts, verdict))
+      : Effect.succeed(done(text, assistant, [], verdict))
   }
 
   // The operation's start and its input are written.
