@@ -138,7 +138,7 @@ export const converse = (
       wanted.reminders++
       return goOn([assistant, Draft.note(reminder)])
     }
-    const reason = `the model stopped without one, and was reminded ${limits.reminders} times.`
+    const reason = `the model stopped without one (${limits.reminders} reminders).`
     return Effect.zipRight(running.keep([assistant]), new ResultUnavailable({ reason, text }))
   }
 
