@@ -59,26 +59,29 @@ export const round = (
     output: info?.maxOutput ?? unknownOutput
   }
   return Effect.uninterruptibleMask((restore) =>
-    Effect.matchCauseEffect(restore(Effect.mapError(budget.reserve(wish), (error) => ({ error, usage: Usage.zero }))), {
-      onFailure: Effect.failCause,
-      onSuccess: ({ output, settle }) => {
-        const spend = (usage: Usage.Usage) => settle({ tokens: Usage.tokens(usage), cost: usage.cost ?? 0 })
-        return Effect.matchCauseEffect(
-          restore(Effect.suspend(() => send(operation, call, request, output, info, price))),
-          {
-            onSuccess: (it) => {
-              spend(it.usage)
-              return Effect.succeed(it)
-            },
-            onFailure: (cause) => {
-              const failure = Cause.failureOption(cause)
-              spend(failure._tag === "Some" ? failure.value.usage : (operation.reply?.used() ?? Usage.zero))
-              return Effect.failCause(cause)
+    Effect.matchCauseEffect(
+      Effect.mapError(budget.reserve(wish), (error) => ({ error, usage: Usage.zero })),
+      {
+        onFailure: Effect.failCause,
+        onSuccess: ({ output, settle }) => {
+          const spend = (usage: Usage.Usage) => settle({ tokens: Usage.tokens(usage), cost: usage.cost ?? 0 })
+          return Effect.matchCauseEffect(
+            restore(Effect.suspend(() => send(operation, call, request, output, info, price))),
+            {
+              onSuccess: (it) => {
+                spend(it.usage)
+                return Effect.succeed(it)
+              },
+              onFailure: (cause) => {
+                const failure = Cause.failureOption(cause)
+                spend(failure._tag === "Some" ? failure.value.usage : (operation.reply?.used() ?? Usage.zero))
+                return Effect.failCause(cause)
+              }
             }
-          }
-        )
+          )
+        }
       }
-    })
+    )
   )
 }
 
