@@ -55,6 +55,8 @@ export class Reply {
         this.reasoning += event.text
         return this.publish("ReasoningDelta", event.text)
       case "ReasoningEnd":
+        // It may have no text of its own, and what came before it stands before it.
+        this.closeText()
         return this.closeReasoning(event.metadata)
       case "ToolCall": {
         this.closeText()
