@@ -120,10 +120,14 @@ const send = (
       return Effect.succeed({ reply, finish: reason, usage: reply.final, reported })
     }
     operation.drop()
-    const failure = Cause.failureOrCause(exit.cause)
-    return failure._tag === "Left"
-      ? Effect.fail({ error: failure.left, usage: reply.used() })
-      : Effect.failCause(failure.right)
+    const usage = reply.used()
+    const failure = Cause.failureOption(exit.cause)
+    if (failure._tag === "Some") return Effect.fail({ error: failure.value, usage })
+    const defect = Cause.keepDefects(exit.cause)
+    if (defect._tag === "Some") return Effect.failCause(defect.value)
+    // Nobody else has done it: who interrupts the operation does not come here any more.
+    const error = new ModelUnavailable({ model, reason: "the request was interrupted from within" })
+    return Effect.fail({ error, usage })
   }
   const asked = Effect.suspend(() => engine.model.stream(request, (event) => reply.take(event)))
   const asking = Runtime.runFork(operation.runtime, modelSpan(operation.runtime, request, asked))

@@ -212,6 +212,18 @@ describe("retries", () => {
     }).pipe(Effect.provide(engine))
   })
 
+  it.effect("a model that interrupts itself has failed, and its operation was interrupted by nobody", () => {
+    const { engine, requests } = modelOf([() => Effect.zipRight(Effect.yieldNow(), Effect.interrupt), says("done")])
+    return Effect.gen(function* () {
+      const events = yield* recorder
+      const session = yield* open(agent)
+      assert.strictEqual((yield* passing(yield* Effect.fork(session.prompt("go")))).text, "done")
+      assert.strictEqual(requests.length, 2)
+      const retry = (yield* events).find((event) => event._tag === "ModelRetry")
+      assert.include(JSON.stringify(retry), "the request was interrupted from within")
+    }).pipe(Effect.scoped, Effect.provide(engine))
+  })
+
   it.effect("a model that cannot be interrupted holds nobody up", () => {
     const deaf: Answer = () => Effect.uninterruptible(Effect.never)
     const { engine, requests } = modelOf([deaf, says("done"), deaf, says("next")])
