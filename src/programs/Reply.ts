@@ -147,7 +147,7 @@ const toolCall = (
     id,
     name: wellFormed.test(event.name) ? event.name : "invalid_tool",
     args: usable && event.raw === undefined ? args.value : {},
-    ...(raw === undefined ? undefined : { raw: Json.cleanText(raw.slice(0, maxRaw)) }),
+    ...(raw === undefined ? undefined : { raw: Json.cleanText(raw).slice(0, maxRaw).toWellFormed() }),
     ...(event.metadata === undefined ? undefined : { metadata: event.metadata })
   }
 }

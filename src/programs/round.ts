@@ -6,10 +6,19 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
-import { InvalidInput, type LimitReached, type ModelError, ModelUnavailable } from "../services/Errors.js"
+import {
+  ContextOverflow,
+  InvalidInput,
+  type LimitReached,
+  type ModelError,
+  ModelNotConfigured,
+  ModelRejected,
+  ModelUnavailable
+} from "../services/Errors.js"
 import type { Call } from "../services/History.js"
 import type { ModelFinish, ModelInfo, ModelRequest } from "../services/Model.js"
 import { type Price, priced } from "../services/Prices.js"
+import * as Secrets from "../services/Secrets.js"
 import * as Usage from "../services/Usage.js"
 import { clamp, estimate, requestTokens } from "./estimate.js"
 import type { Operation } from "./operation.js"
@@ -129,7 +138,10 @@ const send = (
     const error = new ModelUnavailable({ model, reason: "the request was interrupted from within" })
     return Effect.fail({ error, usage })
   }
-  const asked = Effect.suspend(() => engine.model.stream(request, (event) => reply.take(event)))
+  const asked = Effect.suspend(() => {
+    const asking = engine.model.stream(request, (event) => reply.take(event))
+    return Secrets.any() ? Effect.mapError(asking, withoutSecrets) : asking
+  })
   const asking = Runtime.runFork(operation.runtime, modelSpan(operation.runtime, request, asked))
   const exit = asking.unsafePoll()
   if (exit !== null) return settle(exit)
@@ -149,6 +161,23 @@ const send = (
     const reason = `it said nothing for ${limits.modelIdle / 1_000} s`
     return Effect.fail({ error: new ModelUnavailable({ model, reason }), usage: reply.used() })
   })
+}
+
+/** An error that tells no secret; where it would have, its cause may too. */
+const withoutSecrets = (error: ModelError): ModelError => {
+  if (error.reason === undefined) return error
+  const reason = Secrets.redact(error.reason)
+  if (reason === error.reason) return error
+  switch (error._tag) {
+    case "ModelNotConfigured":
+      return new ModelNotConfigured({ ...error, reason, cause: undefined })
+    case "ModelUnavailable":
+      return new ModelUnavailable({ ...error, reason, cause: undefined })
+    case "ModelRejected":
+      return new ModelRejected({ ...error, reason, cause: undefined })
+    case "ContextOverflow":
+      return new ContextOverflow({ ...error, reason })
+  }
 }
 
 /** Waits for the end of a model's fiber; `undefined` where it said nothing for too long and was ended. */

@@ -97,7 +97,8 @@ const delegate = (
     createdAt: clock.unsafeCurrentTimeMillis()
   }
   const child = new SessionRef(row, agent, ref.context)
-  const link = Draft.taskLink(taskId, row.id, agent.name, cleanText(options?.description ?? firstLine(input)), callId)
+  const description = options?.description === undefined ? firstLine(input) : cleanText(options.description)
+  const link = Draft.taskLink(taskId, row.id, agent.name, description, callId)
   return Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(engine.history.append(journal, running.id, [link], [row]), () =>
       Effect.matchCauseEffect(
@@ -185,7 +186,7 @@ const maxDescription = 80
 
 const firstLine = (input: PromptInput): string => {
   const text = typeof input === "string" ? input : (input.find((part) => part.type === "text")?.text ?? "")
-  const line = text.trim().split("\n", 1)[0] ?? ""
+  const line = cleanText(text.trim().split("\n", 1)[0] ?? "")
   return (line.length > maxDescription ? `${line.slice(0, maxDescription - 1)}…` : line).toWellFormed()
 }
 
