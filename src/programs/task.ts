@@ -29,7 +29,7 @@ import * as Usage from "../services/Usage.js"
 import type { Needs } from "./engine.js"
 import { userParts } from "./input.js"
 import { type Done, failureOf, type Operation, operation, tellUnstored } from "./operation.js"
-import { promptChild } from "./prompt.js"
+import { promptChild, wantedOf } from "./prompt.js"
 import { nameConflict } from "./toolset.js"
 
 /** Stands for the text of a task that brought none. */
@@ -60,6 +60,8 @@ export const task = <
     const named = typeof options?.agent === "object" ? options.agent.tools : []
     const conflict = nameConflict(named, options?.tools)
     if (conflict !== undefined) return conflict
+    const wrong = wrongSchema(options?.resultSchema)
+    if (wrong !== undefined) return wrong
     return operation(ref, { kind: "task", onBusy: options?.onBusy }, (running) =>
       delegate(running, input, options, callId)
     )
@@ -83,6 +85,8 @@ const delegate = (
   if (agent instanceof AgentNotFound) return agent
   const conflict = nameConflict(agent.tools, options?.tools)
   if (conflict !== undefined) return conflict
+  const wrong = wrongSchema(agent.resultSchema)
+  if (wrong !== undefined) return wrong
   const taskId = lease.operationId
   const row: SessionRow = {
     id: SessionId.child(ref.id, engine.ids.unsafeNext()),
@@ -110,6 +114,12 @@ const delegate = (
       )
     )
   )
+}
+
+/** What is wrong with the schema of a result, if anything: nothing is created for it. */
+const wrongSchema = (schema: AnySchema | undefined): InvalidInput | undefined => {
+  const wanted = schema === undefined ? undefined : wantedOf(schema)
+  return wanted instanceof InvalidInput ? wanted : undefined
 }
 
 /** Records that the child completed, counts what it used, and gives its reply. */
