@@ -95,6 +95,35 @@ describe("secrets", () => {
     }).pipe(Effect.provide(engineOver(Layer.merge(SessionStore.layerMemory, model))))
   })
 
+  it.scoped("are in nothing that a provider wants back", () => {
+    const stream: Model.Model["Type"]["stream"] = (_, emit) =>
+      Effect.sync(() => {
+        const metadata = { compatible: { details: [{ type: "reasoning.text", text: canary, signature: "s" }] } }
+        emit({ _tag: "ReasoningDelta", text: "I know it" })
+        emit({ _tag: "ReasoningEnd", metadata })
+        emit({ _tag: "ReasoningDelta", text: "I am done" })
+        emit({ _tag: "ReasoningEnd", metadata: { compatible: { field: "reasoning" } } })
+        emit({ _tag: "TextDelta", text: "Done." })
+        emit({ _tag: "TextEnd", metadata })
+        return { reason: "stop", usage: undefined }
+      })
+    const model = Layer.succeed(Model.Model, { defaultModel: "m", stream })
+    return Effect.gen(function* () {
+      yield* Secrets.keep(Redacted.make(canary))
+      const events = yield* recorder
+      const session = yield* open(Agent.make("a"))
+      yield* session.prompt("go")
+      const contents = (yield* session.history).flatMap((it) => (it._tag === "Assistant" ? [it.content] : []))
+      assert.deepStrictEqual(contents, [
+        [
+          { type: "reasoning", text: "I am done", metadata: { compatible: { field: "reasoning" } } },
+          { type: "text", text: "Done." }
+        ]
+      ])
+      assert.include(JSON.stringify(yield* events), "Reasoning that is not clean text was left out")
+    }).pipe(Effect.provide(engineOver(Layer.merge(SessionStore.layerMemory, model))))
+  })
+
   it.scoped("are in no result that was cut in the middle of one", () =>
     Effect.gen(function* () {
       yield* Secrets.keep(Redacted.make(canary))
