@@ -128,12 +128,13 @@ const send = (
       reply.final = priced(clamped, price)
       return Effect.succeed({ reply, finish: reason, usage: reply.final, reported })
     }
+    const defect = Cause.keepDefects(exit.cause)
+    const failure = Cause.failureOption(exit.cause)
+    // It fails the operation, with whose end it is counted what the reply used.
+    if (failure._tag === "None" && defect._tag === "Some") return Effect.failCause(defect.value)
     operation.drop()
     const usage = reply.used()
-    const failure = Cause.failureOption(exit.cause)
     if (failure._tag === "Some") return Effect.fail({ error: failure.value, usage })
-    const defect = Cause.keepDefects(exit.cause)
-    if (defect._tag === "Some") return Effect.failCause(defect.value)
     // Nobody else has done it: who interrupts the operation does not come here any more.
     const error = new ModelUnavailable({ model, reason: "the request was interrupted from within" })
     return Effect.fail({ error, usage })

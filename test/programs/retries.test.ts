@@ -2,7 +2,7 @@
  * A model that fails is asked again, for as long as that may help, and then another one is.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Option, TestClock } from "effect"
+import { Effect, Exit, Fiber, Layer, Option, TestClock } from "effect"
 import { Agent, Errors, type Event, Model, SessionStore } from "effect-baton"
 import { echo, engineOver, messagesOf, open, recorder } from "../support/engine.js"
 import { problems } from "../support/validMessages.js"
@@ -271,6 +271,26 @@ describe("retries", () => {
 })
 
 describe("usage", () => {
+  it.effect("of a model with a bug is counted as far as it was told", () => {
+    const { engine } = modelOf([
+      (_, emit) =>
+        Effect.suspend(() => {
+          emit({ _tag: "TextDelta", text: "half" })
+          emit({ _tag: "UsageSoFar", usage })
+          return Effect.dieMessage("a bug")
+        })
+    ])
+    return Effect.gen(function* () {
+      const session = yield* open(agent)
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(session.prompt("go"))))
+      const history = yield* session.history
+      const end = history.at(-1)
+      assert.deepInclude(end, { _tag: "OperationSettled", outcome: "failed" })
+      assert.deepInclude(end?._tag === "OperationSettled" ? end.usage.retries : {}, { input: 10, output: 1 })
+      assert.notInclude(JSON.stringify(history), "half")
+    }).pipe(Effect.provide(engine))
+  })
+
   it.effect("that is missing is estimated, and that cannot be is cut; both are flagged", () => {
     const odd =
       (usage: Model.ModelFinish["usage"], reason: "pause" | "stop" = "pause"): Answer =>
