@@ -33,7 +33,7 @@ export const layer: Layer.Layer<Alarms> = Layer.scoped(
       },
       unset: (clock, alarm) => {
         alarm.due = Number.POSITIVE_INFINITY
-        beats.get(clock)?.alarms.delete(alarm)
+        beats.get(clock)?.unset(alarm)
       }
     }
   })
@@ -46,7 +46,7 @@ export const layer: Layer.Layer<Alarms> = Layer.scoped(
 const shortest = 1_000
 
 class Beat {
-  readonly alarms = new Set<Alarm>()
+  private readonly alarms = new Set<Alarm>()
   private fiber: Fiber.RuntimeFiber<void> | undefined
   private wakes = Number.POSITIVE_INFINITY
   private waking = false
@@ -70,6 +70,16 @@ class Beat {
     }
   }
 
+  /** Whom nothing waits for does not sleep on as long as it would have for an old alarm. */
+  unset(alarm: Alarm): void {
+    this.alarms.delete(alarm)
+    if (this.alarms.size > 0 || this.fiber === undefined || this.wakes - alarm.since <= shortest) return
+    const now = this.clock.unsafeCurrentTimeMillis()
+    if (this.wakes - now <= shortest) return
+    this.fiber.unsafeInterruptAsFork(FiberId.none)
+    this.sleepUntil(now + shortest, now)
+  }
+
   private sleepUntil(time: number, now: number): void {
     this.wakes = time
     this.fiber = this.sleep(Math.max(0, time - now), () => this.wake())
@@ -79,13 +89,16 @@ class Beat {
     this.fiber = undefined
     this.waking = true
     const now = this.clock.unsafeCurrentTimeMillis()
-    for (const alarm of [...this.alarms]) {
-      if (alarm.due > now) continue
-      this.alarms.delete(alarm)
-      alarm.due = Number.POSITIVE_INFINITY
-      alarm.fire()
+    try {
+      for (const alarm of [...this.alarms]) {
+        if (alarm.due > now) continue
+        this.alarms.delete(alarm)
+        alarm.due = Number.POSITIVE_INFINITY
+        alarm.fire()
+      }
+    } finally {
+      this.waking = false
     }
-    this.waking = false
     if (this.alarms.size === 0) return this.stopped()
     let due = Number.POSITIVE_INFINITY
     let oldest = now

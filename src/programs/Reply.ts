@@ -55,6 +55,8 @@ export class Reply {
         this.reasoning += event.text
         return this.publish("ReasoningDelta", event.text)
       case "ReasoningEnd":
+        // It may have no text of its own, and what came before it stands before it.
+        this.closeText()
         return this.closeReasoning(event.metadata)
       case "ToolCall": {
         this.closeText()
@@ -81,7 +83,7 @@ export class Reply {
     if (this.text === "") return
     this.tellHeld("TextDelta")
     const text = Json.cleanText(this.text)
-    this.parts.push({ type: "text", text, ...(metadata === undefined ? undefined : { metadata }) })
+    this.parts.push({ type: "text", text, ...kept(metadata) })
     this.text = ""
   }
 
@@ -89,7 +91,7 @@ export class Reply {
     if (this.reasoning === "" && metadata === undefined) return
     const text = Json.cleanText(this.reasoning)
     // What a provider has signed goes back as it came or not at all.
-    const altered = metadata !== undefined && text !== this.reasoning
+    const altered = metadata !== undefined && (text !== this.reasoning || !isClean(metadata))
     this.tellHeld("ReasoningDelta")
     if (altered) this.operation.notice("Reasoning that is not clean text was left out of the history.")
     else this.parts.push({ type: "reasoning", text, ...(metadata === undefined ? undefined : { metadata }) })
@@ -145,10 +147,20 @@ const toolCall = (
     id,
     name: wellFormed.test(event.name) ? event.name : "invalid_tool",
     args: usable && event.raw === undefined ? args.value : {},
-    ...(raw === undefined ? undefined : { raw: Json.cleanText(raw.slice(0, maxRaw)) }),
-    ...(event.metadata === undefined ? undefined : { metadata: event.metadata })
+    ...(raw === undefined ? undefined : { raw: Json.cleanText(raw).slice(0, maxRaw).toWellFormed() }),
+    ...kept(event.metadata)
   }
 }
+
+/** Whether what a provider wants back may be kept as it is: some of it is text that the model has written. */
+const isClean = (metadata: unknown): boolean => {
+  const clean = Json.clean(metadata)
+  return !("value" in clean) || clean.value === metadata
+}
+
+/** What a provider wants back with a text or a call, which it takes without it too. */
+const kept = (metadata: unknown): { readonly metadata?: unknown } | undefined =>
+  metadata === undefined || !isClean(metadata) ? undefined : { metadata }
 
 const rawOf = (args: unknown): string => {
   try {

@@ -121,7 +121,7 @@ export class Operation {
   }
 
   notice(message: string): void {
-    this.tell({ _tag: "Notice", message })
+    this.tell({ _tag: "Notice", message: cleanText(message) })
   }
 
   private tell(event: Untold): void {

@@ -122,7 +122,7 @@ const checked = <A, E, R>(
   })
 
 /** The result that is asked for, or what is wrong with its schema: it has no JSON Schema that a model could be told. */
-const wantedOf = (schema: AnySchema): Wanted | InvalidInput => {
+export const wantedOf = (schema: AnySchema): Wanted | InvalidInput => {
   if (!isSchema(schema)) return new InvalidInput({ path: "resultSchema", reason: "it is not a schema" })
   try {
     return new Wanted(schema)

@@ -6,10 +6,19 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
-import { InvalidInput, type LimitReached, type ModelError, ModelUnavailable } from "../services/Errors.js"
+import {
+  ContextOverflow,
+  InvalidInput,
+  type LimitReached,
+  type ModelError,
+  ModelNotConfigured,
+  ModelRejected,
+  ModelUnavailable
+} from "../services/Errors.js"
 import type { Call } from "../services/History.js"
 import type { ModelFinish, ModelInfo, ModelRequest } from "../services/Model.js"
 import { isPrice, type Price, priced } from "../services/Prices.js"
+import * as Secrets from "../services/Secrets.js"
 import * as Usage from "../services/Usage.js"
 import type { Engine } from "./engine.js"
 import { clamp, estimate, requestTokens } from "./estimate.js"
@@ -60,32 +69,36 @@ export const round = (
     output: info?.maxOutput ?? unknownOutput
   }
   return Effect.uninterruptibleMask((restore) =>
-    Effect.matchCauseEffect(restore(Effect.mapError(budget.reserve(wish), (error) => ({ error, usage: Usage.zero }))), {
-      onFailure: Effect.failCause,
-      onSuccess: ({ output, settle }) => {
-        const spend = (usage: Usage.Usage) => settle({ tokens: Usage.tokens(usage), cost: usage.cost ?? 0 })
-        return Effect.matchCauseEffect(
-          restore(Effect.suspend(() => send(operation, call, request, output, info, price))),
-          {
-            onSuccess: (it) => {
-              spend(it.usage)
-              return Effect.succeed(it)
-            },
-            onFailure: (cause) => {
-              const failure = Cause.failureOption(cause)
-              spend(failure._tag === "Some" ? failure.value.usage : (operation.reply?.used() ?? Usage.zero))
-              return Effect.failCause(cause)
+    Effect.matchCauseEffect(
+      Effect.mapError(budget.reserve(wish), (error) => ({ error, usage: Usage.zero })),
+      {
+        onFailure: Effect.failCause,
+        onSuccess: ({ output, settle }) => {
+          const spend = (usage: Usage.Usage) => settle({ tokens: Usage.tokens(usage), cost: usage.cost ?? 0 })
+          return Effect.matchCauseEffect(
+            restore(Effect.suspend(() => send(operation, call, request, output, info, price))),
+            {
+              onSuccess: (it) => {
+                spend(it.usage)
+                return Effect.succeed(it)
+              },
+              onFailure: (cause) => {
+                const failure = Cause.failureOption(cause)
+                spend(failure._tag === "Some" ? failure.value.usage : (operation.reply?.used() ?? Usage.zero))
+                return Effect.failCause(cause)
+              }
             }
-          }
-        )
+          )
+        }
       }
-    })
+    )
   )
 }
 
 /** By the name that was asked for, or the one that it is an alias of. */
 const priceOf = (prices: Engine["prices"], asked: string, info: ModelInfo | undefined): Price | undefined => {
-  const price = prices[asked] ?? (info?.name === undefined ? undefined : prices[info.name])
+  const name = Object.hasOwn(prices, asked) ? asked : info?.name
+  const price = name !== undefined && Object.hasOwn(prices, name) ? prices[name] : undefined
   return price === undefined || isPrice(price) ? price : undefined
 }
 
@@ -123,13 +136,21 @@ const send = (
       reply.final = priced(clamped, price)
       return Effect.succeed({ reply, finish: reason, usage: reply.final, reported })
     }
+    const defect = Cause.keepDefects(exit.cause)
+    const failure = Cause.failureOption(exit.cause)
+    // It fails the operation, with whose end it is counted what the reply used.
+    if (failure._tag === "None" && defect._tag === "Some") return Effect.failCause(defect.value)
     operation.drop()
-    const failure = Cause.failureOrCause(exit.cause)
-    return failure._tag === "Left"
-      ? Effect.fail({ error: failure.left, usage: reply.used() })
-      : Effect.failCause(failure.right)
+    const usage = reply.used()
+    if (failure._tag === "Some") return Effect.fail({ error: failure.value, usage })
+    // Nobody else has done it: who interrupts the operation does not come here any more.
+    const error = new ModelUnavailable({ model, reason: "the request was interrupted from within" })
+    return Effect.fail({ error, usage })
   }
-  const asked = Effect.suspend(() => engine.model.stream(request, (event) => reply.take(event)))
+  const asked = Effect.suspend(() => {
+    const asking = engine.model.stream(request, (event) => reply.take(event))
+    return Secrets.any() ? Effect.mapError(asking, withoutSecrets) : asking
+  })
   const asking = Runtime.runFork(operation.runtime, modelSpan(operation.runtime, request, asked))
   const exit = asking.unsafePoll()
   if (exit !== null) return settle(exit)
@@ -149,6 +170,23 @@ const send = (
     const reason = `it said nothing for ${limits.modelIdle / 1_000} s`
     return Effect.fail({ error: new ModelUnavailable({ model, reason }), usage: reply.used() })
   })
+}
+
+/** An error that tells no secret; where it would have, its cause may too. */
+const withoutSecrets = (error: ModelError): ModelError => {
+  if (error.reason === undefined) return error
+  const reason = Secrets.redact(error.reason)
+  if (reason === error.reason) return error
+  switch (error._tag) {
+    case "ModelNotConfigured":
+      return new ModelNotConfigured({ ...error, reason, cause: undefined })
+    case "ModelUnavailable":
+      return new ModelUnavailable({ ...error, reason, cause: undefined })
+    case "ModelRejected":
+      return new ModelRejected({ ...error, reason, cause: undefined })
+    case "ContextOverflow":
+      return new ContextOverflow({ ...error, reason })
+  }
 }
 
 /** Waits for the end of a model's fiber; `undefined` where it said nothing for too long and was ended. */

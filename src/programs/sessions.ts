@@ -65,7 +65,11 @@ export const remove = (
   withEngine(over, (engine) =>
     Effect.scoped(
       Effect.flatMap(find(engine, id), (row) =>
-        Effect.flatMap(holdTree(engine, row), (rows) => engine.store.remove(rows))
+        Effect.flatMap(holdTree(engine, row), (rows) =>
+          Effect.map(engine.store.remove(rows), () => {
+            for (const { incarnation } of rows) forget(engine, incarnation)
+          })
+        )
       )
     )
   )
@@ -146,6 +150,16 @@ const getOrCreate = (
         error._tag === "SessionAlreadyExists" ? getOrCreate(engine, clock, options) : Effect.fail(error)
     })
   })
+
+/** Drops what was promised to a session that is gone; who still waits takes their own back. */
+const forget = ({ inbox }: Engine, incarnation: string): void => {
+  if (!inbox.waits(incarnation)) return
+  const inputs = inbox.take(incarnation, "all")
+  inbox.giveBack(
+    incarnation,
+    inputs.filter((it) => !it.promised)
+  )
+}
 
 /** Holds a session and everything below it, so that no operation runs in any of them. */
 const holdTree = (

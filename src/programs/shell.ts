@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Draft from "../services/Draft.js"
 import type { ToolOutcome } from "../services/Entry.js"
 import { InvalidInput, SandboxError } from "../services/Errors.js"
+import { cleanText } from "../services/Json.js"
 import { type ExecResult, Sandbox } from "../services/Sandbox.js"
 import type { SessionRef, ShellError, ShellOptions } from "../services/Session.js"
 import * as Usage from "../services/Usage.js"
@@ -37,11 +38,12 @@ export const shell = <R>(
   })
 
 /** The command as a request and a call of `bash`. Of the environment only the names are recorded. */
-const asked = (command: string, callId: string, options: ShellOptions | undefined): ReadonlyArray<Draft.Draft> => {
-  const env = Object.keys(options?.env ?? {})
+const asked = (run: string, callId: string, options: ShellOptions | undefined): ReadonlyArray<Draft.Draft> => {
+  const command = cleanText(run)
+  const env = Object.keys(options?.env ?? {}).map(cleanText)
   const args = {
     command,
-    ...(options?.cwd === undefined ? undefined : { cwd: options.cwd }),
+    ...(options?.cwd === undefined ? undefined : { cwd: cleanText(options.cwd) }),
     ...(env.length === 0 ? undefined : { env })
   }
   return [

@@ -29,7 +29,7 @@ import * as Usage from "../services/Usage.js"
 import type { Needs } from "./engine.js"
 import { policyProblem, userParts } from "./input.js"
 import { type Done, failureOf, type Operation, operation, tellUnstored } from "./operation.js"
-import { promptChild } from "./prompt.js"
+import { promptChild, wantedOf } from "./prompt.js"
 import { toolProblem } from "./toolset.js"
 
 /** Stands for the text of a task that brought none. */
@@ -58,7 +58,8 @@ export const task = <
     const content = userParts(input, options?.images)
     if (content instanceof InvalidInput) return content
     const named = typeof options?.agent === "object" ? options.agent.tools : []
-    const problem = policyProblem(options?.onBusy, false) ?? toolProblem(named, options?.tools)
+    const problem =
+      policyProblem(options?.onBusy, false) ?? toolProblem(named, options?.tools) ?? wrongSchema(options?.resultSchema)
     if (problem !== undefined) return problem
     return operation(ref, { kind: "task", onBusy: options?.onBusy }, (running) =>
       delegate(running, input, options, callId)
@@ -81,7 +82,7 @@ const delegate = (
   const { clock, engine, journal, lease, ref } = running
   const agent = agentFor(ref.agent, options?.agent, Context.get(engine.context, SandboxTools))
   if (agent instanceof AgentNotFound) return agent
-  const problem = toolProblem(agent.tools, options?.tools)
+  const problem = toolProblem(agent.tools, options?.tools) ?? wrongSchema(agent.resultSchema)
   if (problem !== undefined) return problem
   const taskId = lease.operationId
   const row: SessionRow = {
@@ -97,7 +98,8 @@ const delegate = (
     createdAt: clock.unsafeCurrentTimeMillis()
   }
   const child = new SessionRef(row, agent, ref.context)
-  const link = Draft.taskLink(taskId, row.id, agent.name, cleanText(options?.description ?? firstLine(input)), callId)
+  const description = options?.description === undefined ? firstLine(input) : cleanText(options.description)
+  const link = Draft.taskLink(taskId, row.id, agent.name, description, callId)
   return Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(engine.history.append(journal, running.id, [link], [row]), () =>
       Effect.matchCauseEffect(
@@ -109,6 +111,12 @@ const delegate = (
       )
     )
   )
+}
+
+/** What is wrong with the schema of a result, if anything: nothing is created for it. */
+const wrongSchema = (schema: AnySchema | undefined): InvalidInput | undefined => {
+  const wanted = schema === undefined ? undefined : wantedOf(schema)
+  return wanted instanceof InvalidInput ? wanted : undefined
 }
 
 /** Records that the child completed, counts what it used, and gives its reply. */
@@ -185,7 +193,7 @@ const maxDescription = 80
 
 const firstLine = (input: PromptInput): string => {
   const text = typeof input === "string" ? input : (input.find((part) => part.type === "text")?.text ?? "")
-  const line = text.trim().split("\n", 1)[0] ?? ""
+  const line = cleanText(text.trim().split("\n", 1)[0] ?? "")
   return (line.length > maxDescription ? `${line.slice(0, maxDescription - 1)}…` : line).toWellFormed()
 }
 

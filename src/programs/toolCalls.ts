@@ -265,13 +265,10 @@ class Calls<R> {
         ? this.settled(call, "success", result.text)
         : this.settled(call, "failure", result.problem)
     }
-    if (Cause.isInterrupted(exit.cause)) return this.settled(call, "interrupted", explain("interrupted"))
     const failure = Cause.failureOption(exit.cause)
-    return this.settled(
-      call,
-      "failure",
-      failure._tag === "Some" ? failure.value.text : describe(Cause.squash(exit.cause))
-    )
+    if (failure._tag === "Some") return this.settled(call, "failure", failure.value.text)
+    if (Cause.isInterrupted(exit.cause)) return this.settled(call, "interrupted", explain("interrupted"))
+    return this.settled(call, "failure", describe(Cause.squash(exit.cause)))
   }
 
   private settled(call: ToolCallPart, outcome: ToolOutcome, text: string): Draft.Draft {

@@ -24,13 +24,15 @@ export const textOf = (value: unknown): { readonly text: string } | { readonly p
 }
 
 /** Cleans a result and cuts it in the middle where it is longer than `limit` UTF-16 code units. */
-export const fit = (text: string, limit: number): ResultText => {
-  if (text.length <= limit) return { text: cleanText(text), cutFrom: undefined }
+export const fit = (result: string, limit: number): ResultText => {
+  // Before it is cut: half a secret would not be known for one.
+  const text = cleanText(result)
+  if (text.length <= limit) return { text, cutFrom: undefined }
   const half = Math.floor(limit / 2)
   const head = text.slice(0, endBefore(text, half))
   const tail = text.slice(startAfter(text, text.length - half))
   const left = text.length - head.length - tail.length
-  return { text: cleanText(`${head}\n[… ${left} characters left out …]\n${tail}`), cutFrom: text.length }
+  return { text: `${head}\n[… ${left} characters left out …]\n${tail}`, cutFrom: text.length }
 }
 
 const isHigh = (unit: number) => unit >= 0xd800 && unit <= 0xdbff

@@ -8,6 +8,7 @@ import type { ToolCallPart } from "../services/Entry.js"
 import { type InvalidInput, type LimitReached, type ModelError, ModelUnavailable } from "../services/Errors.js"
 import type { Failure } from "../services/Event.js"
 import type { Call } from "../services/History.js"
+import { cleanText } from "../services/Json.js"
 import type { ModelRequest } from "../services/Model.js"
 import * as Usage from "../services/Usage.js"
 import type { Operation } from "./operation.js"
@@ -139,11 +140,13 @@ const delayOf = (inARow: number, first: number, asked: number | undefined): Effe
   )
 }
 
-const failureOf = (error: ModelUnavailable): Failure => ({ tag: error._tag, message: error.message })
+const failureOf = (error: ModelUnavailable): Failure => ({ tag: error._tag, message: cleanText(error.message) })
 
 /** Nothing to read and nothing to do, and no reason given for it. */
 const isEmpty = ({ finish, reply }: Round): boolean =>
-  (finish === "stop" || finish === "other" || finish === "tool-calls") &&
+  (finish === "stop" || finish === "other" || finish === "tool-calls" || finish === "pause") && saysNothing(reply)
+
+const saysNothing = (reply: Round["reply"]): boolean =>
   reply.parts.every((part) => part.type === "reasoning" || (part.type === "text" && part.text.trim() === ""))
 
 const outcomeOf = ({ model }: Call, { finish, reply, reported, usage }: Round): TurnOutcome => {
@@ -152,5 +155,6 @@ const outcomeOf = ({ model }: Call, { finish, reply, reported, usage }: Round): 
   let text = ""
   for (const part of reply.parts) if (part.type === "text") text += part.text
   if (calls.length > 0) return { _tag: "Calls", assistant, calls, text }
-  return { _tag: finish === "pause" ? "Pause" : "Final", assistant, text }
+  // After a pause that says nothing the next request would be the same.
+  return { _tag: finish === "pause" && !saysNothing(reply) ? "Pause" : "Final", assistant, text }
 }

@@ -44,6 +44,8 @@ export class Budget {
   private readonly chain: ReadonlyArray<Budget>
   private used: Amount = nothing
   private held: Amount = nothing
+  /** How many reservations are held. */
+  private open = 0
   /** First come, first served; of the whole tree, at its root. */
   private readonly line: Array<Waiting> = []
 
@@ -68,7 +70,8 @@ export class Budget {
   /**
    * Reserves for a round-trip: as many tokens of reply as are wished and left, at least one. Waits while there is
    * little because others hold what they may give back; fails when there would be nothing left anyway. Interruption
-   * while waiting leaves nothing behind; what was granted must be settled.
+   * while waiting leaves nothing behind; what was granted must be settled. Run it where it cannot be interrupted, or a
+   * grant may be lost on its way: the wait can be interrupted all the same.
    */
   reserve(wish: Wish): Effect.Effect<Reservation, LimitReached> {
     return Effect.suspend(() => {
@@ -87,8 +90,8 @@ export class Budget {
       line.push(waiting)
       this.root().serve()
     })
-    return Effect.uninterruptibleMask((restore) =>
-      Effect.matchCauseEffect(restore(turn), {
+    return Effect.uninterruptible(
+      Effect.matchCauseEffect(Effect.interruptible(turn), {
         onSuccess: () => {
           const { answer } = waiting!
           return answer instanceof LimitReached ? answer : Effect.succeed(answer!)
@@ -141,13 +144,17 @@ export class Budget {
   }
 
   private grant(amount: Amount, output: number): Reservation {
-    for (const at of this.chain) at.held = plus(at.held, amount)
+    for (const at of this.chain) {
+      at.held = plus(at.held, amount)
+      at.open++
+    }
     let open = true
     const settle = (used: Amount): void => {
       if (!open) return
       open = false
       for (const at of this.chain) {
-        at.held = less(at.held, amount)
+        // Sums of money are not exact, and what nobody holds nobody gives back.
+        at.held = --at.open === 0 ? nothing : less(at.held, amount)
         at.used = plus(at.used, used)
       }
       this.root().serve()

@@ -43,6 +43,9 @@ export const redact = (text: string): string => {
   return clean
 }
 
+/** Whether there is anything to replace. */
+export const any = (): boolean => known.size > 0
+
 /** How much of a text's end may be the beginning of a secret, and should wait for what follows. */
 export const heldBack = (text: string): number => {
   let most = 0

@@ -6,7 +6,7 @@ import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type * as Agent from "./Agent.js"
 import type { AnySchema, ContextOf, ValueOf } from "./AnySchema.js"
-import type { Entry, UserPart } from "./Entry.js"
+import type { Entry, FinishReason, UserPart } from "./Entry.js"
 import type {
   AgentNotFound,
   InvalidInput,
@@ -119,7 +119,7 @@ export interface Reply<A = unknown> {
   /** The same as the model gave it, in JSON. */
   readonly json: string | undefined
   /** Why the last turn ended. */
-  readonly finish: string
+  readonly finish: FinishReason
   readonly usage: UsageReport
   /** The model that answered. */
   readonly model: string

@@ -160,9 +160,12 @@ const badValue = (issue: Parameters<typeof explainIssue>[0]): ToolProblem => ({
   text: `The tool gave a value that does not fit its own schema.\n${explainIssue(issue)}`
 })
 
-/** A failure or a defect becomes what the model is told; interruption stays interruption. */
+/**
+ * A failure or a defect becomes what the model is told; interruption stays interruption. One that failed at one of
+ * several things at a time, of which the others were interrupted for it, has failed.
+ */
 const failed = (cause: Cause.Cause<unknown>): Effect.Effect<never, ToolProblem> => {
-  if (Cause.isInterrupted(cause)) return Effect.failCause(cause as Cause.Cause<never>)
+  if (Cause.isInterruptedOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
   const error = Cause.squash(cause)
   return Effect.fail({ text: describe(error instanceof Thrown ? error.error : error) })
 }

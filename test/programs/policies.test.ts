@@ -369,6 +369,22 @@ describe("from inside the session's own lineage", () => {
     }
   }
 
+  it.effect("what was promised ends with the session, where no prompt came for it", () =>
+    Effect.gen(function* () {
+      const on = stage((_, n) => (n === 0 ? Script.calls(Script.call("inside")) : "never"))
+      const handle = yield* Deferred.make<Sessions.Session>()
+      const say = Effect.flatMap(Deferred.await(handle), (it) => it.prompt("psst", { onBusy: "steer" }))
+      yield* Effect.gen(function* () {
+        const session = yield* open(Agent.make("a", { tools: [tool(() => Effect.orDie(say))], delegate: "off" }))
+        yield* Deferred.succeed(handle, session)
+        yield* Effect.flip(session.prompt("go", { limits: { turns: 1 } }))
+        assert.deepStrictEqual(on.inbox.size(), { waiting: 1, readers: 0 })
+        yield* Effect.flatMap(Sessions.Sessions, (sessions) => sessions.remove("s"))
+        clean(on)
+      }).pipe(Effect.provide(on.layer))
+    })
+  )
+
   it.effect("a task's child steers its parent", () =>
     Effect.gen(function* () {
       const play: Play = (lines) => {

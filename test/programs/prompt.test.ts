@@ -28,6 +28,31 @@ describe("order of records", () => {
   )
 })
 
+describe("a reply", () => {
+  it.effect("keeps the order of text and of reasoning that has no text", () => {
+    const stream: Model.Model["Type"]["stream"] = (_, emit) =>
+      Effect.sync(() => {
+        emit({ _tag: "TextDelta", text: "first" })
+        emit({ _tag: "ReasoningEnd", metadata: { redacted: "secret thoughts" } })
+        emit({ _tag: "TextDelta", text: "second" })
+        return { reason: "stop", usage: undefined }
+      })
+    const model = Layer.succeed(Model.Model, { defaultModel: "m", stream })
+    return Effect.gen(function* () {
+      const session = yield* open(Agent.make("a"))
+      yield* session.prompt("go")
+      const contents = (yield* session.history).flatMap((it) => (it._tag === "Assistant" ? [it.content] : []))
+      assert.deepStrictEqual(contents, [
+        [
+          { type: "text", text: "first" },
+          { type: "reasoning", text: "", metadata: { redacted: "secret thoughts" } },
+          { type: "text", text: "second" }
+        ]
+      ])
+    }).pipe(Effect.provide(engineOver(Layer.merge(SessionStore.layerMemory, model))))
+  })
+})
+
 describe("refusals", () => {
   const names = (tools: ReadonlyArray<Tool.Tool>) =>
     Effect.flatMap(open(Agent.make("a", { tools })), (session) => Effect.flip(session.prompt("x"))).pipe(

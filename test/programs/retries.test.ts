@@ -2,7 +2,7 @@
  * A model that fails is asked again, for as long as that may help, and then another one is.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Option, TestClock } from "effect"
+import { Effect, Exit, Fiber, Layer, Option, TestClock } from "effect"
 import { Agent, Errors, type Event, Model, SessionStore } from "effect-baton"
 import { echo, engineOver, messagesOf, open, recorder } from "../support/engine.js"
 import { problems } from "../support/validMessages.js"
@@ -185,6 +185,20 @@ describe("retries", () => {
     }).pipe(Effect.provide(engine))
   })
 
+  it.effect("a pause that says nothing is such a reply: it would be followed by the same request", () => {
+    const pauses: Answer = (_, emit) =>
+      Effect.sync(() => {
+        emit({ _tag: "ReasoningDelta", text: "hm" })
+        return { ...finish, reason: "pause" }
+      })
+    const { engine, requests } = modelOf([pauses, pauses])
+    return Effect.gen(function* () {
+      const session = yield* open(agent)
+      const reply = yield* passing(yield* Effect.fork(session.prompt("go")))
+      assert.deepStrictEqual([reply.text, reply.finish, requests.length], ["", "pause", 2])
+    }).pipe(Effect.provide(engine))
+  })
+
   it.effect("a model that says nothing for five minutes is given up and asked again; one that speaks is not", () => {
     const interrupted: Array<number> = []
     const silent: Answer = () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted.push(1)))
@@ -210,6 +224,18 @@ describe("retries", () => {
       yield* TestClock.adjust("12 minutes")
       assert.strictEqual((yield* Fiber.join(running)).text, "123")
     }).pipe(Effect.provide(engine))
+  })
+
+  it.effect("a model that interrupts itself has failed, and its operation was interrupted by nobody", () => {
+    const { engine, requests } = modelOf([() => Effect.zipRight(Effect.yieldNow(), Effect.interrupt), says("done")])
+    return Effect.gen(function* () {
+      const events = yield* recorder
+      const session = yield* open(agent)
+      assert.strictEqual((yield* passing(yield* Effect.fork(session.prompt("go")))).text, "done")
+      assert.strictEqual(requests.length, 2)
+      const retry = (yield* events).find((event) => event._tag === "ModelRetry")
+      assert.include(JSON.stringify(retry), "the request was interrupted from within")
+    }).pipe(Effect.scoped, Effect.provide(engine))
   })
 
   it.effect("a model that cannot be interrupted holds nobody up", () => {
@@ -259,6 +285,26 @@ describe("retries", () => {
 })
 
 describe("usage", () => {
+  it.effect("of a model with a bug is counted as far as it was told", () => {
+    const { engine } = modelOf([
+      (_, emit) =>
+        Effect.suspend(() => {
+          emit({ _tag: "TextDelta", text: "half" })
+          emit({ _tag: "UsageSoFar", usage })
+          return Effect.dieMessage("a bug")
+        })
+    ])
+    return Effect.gen(function* () {
+      const session = yield* open(agent)
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(session.prompt("go"))))
+      const history = yield* session.history
+      const end = history.at(-1)
+      assert.deepInclude(end, { _tag: "OperationSettled", outcome: "failed" })
+      assert.deepInclude(end?._tag === "OperationSettled" ? end.usage.retries : {}, { input: 10, output: 1 })
+      assert.notInclude(JSON.stringify(history), "half")
+    }).pipe(Effect.provide(engine))
+  })
+
   it.effect("that is missing is estimated, and that cannot be is cut; both are flagged", () => {
     const odd =
       (usage: Model.ModelFinish["usage"], reason: "pause" | "stop" = "pause"): Answer =>

@@ -1,10 +1,11 @@
 /**
  * A secret is told nowhere, also when a model or a tool repeats it.
  */
+import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
-import { Agent, Errors, Script, Secrets, Tool } from "effect-baton"
-import { engine, open, recorder } from "../support/engine.js"
+import { Cause, Context, Effect, Exit, Layer, Option, Redacted, Tracer } from "effect"
+import { Agent, Errors, Model, Script, Secrets, SessionStore, Tool } from "effect-baton"
+import { engine, engineOver, open, recorder } from "../support/engine.js"
 
 const canary = "canary-5f1c9e2a77"
 
@@ -40,6 +41,102 @@ describe("secrets", () => {
         assert.include(JSON.stringify(told), "<redacted>")
       }
       assert.include(JSON.stringify(yield* session.history), "it is short")
+    }).pipe(Effect.provide(engine(script)))
+  )
+
+  it.scoped("are in no error, retry, notice, span, command or description", () => {
+    const spans: Array<unknown> = []
+    const tracer = Tracer.make({
+      span: (name) => {
+        const attributes = new Map<string, unknown>()
+        return {
+          _tag: "Span",
+          name,
+          spanId: name,
+          traceId: "t",
+          sampled: true,
+          parent: Option.none(),
+          context: Context.empty(),
+          status: { _tag: "Started", startTime: 0n },
+          attributes,
+          links: [],
+          kind: "internal",
+          attribute: (key, value) => attributes.set(key, value),
+          event: () => {},
+          addLinks: () => {},
+          end: (_, exit) => spans.push([name, [...attributes], Exit.isFailure(exit) ? Cause.pretty(exit.cause) : ""])
+        }
+      },
+      context: (run) => run()
+    })
+    const stream: Model.Model["Type"]["stream"] = (_, emit) =>
+      Effect.suspend(() => {
+        emit({ _tag: "Notice", message: `I used ${canary}` })
+        const cause = new Error(canary)
+        return Effect.fail(new Errors.ModelUnavailable({ model: "m", reason: `no ${canary}`, cause }))
+      })
+    const model = Layer.succeed(Model.Model, { defaultModel: "m", stream })
+    return Effect.gen(function* () {
+      yield* Secrets.keep(Redacted.make(canary))
+      const events = yield* recorder
+      const session = yield* open(Agent.make("a"))
+      const limits = { retries: 1, retryDelay: 0 }
+      const error = yield* Effect.flip(Effect.withTracer(session.prompt("go", { limits }), tracer))
+      yield* Effect.flip(session.shell(`echo ${canary}`, { cwd: canary, env: { [canary]: "" } }))
+      yield* Effect.flip(session.task(`${"-".repeat(70)}${canary}`, { limits }))
+      assert.strictEqual(error.message, 'The model "m" is not available: no <redacted> (2 attempts).')
+      assert.strictEqual(spans.length, 3)
+      const tags = new Set((yield* events).map((event) => event._tag))
+      for (const tag of ["ModelRetry", "Notice", "TurnFailed", "TaskStarted"] as const) assert.include([...tags], tag)
+      for (const told of [error, spans, yield* events, yield* session.history]) {
+        const text = `${JSON.stringify(told)}${inspect(told, { depth: 9 })}`
+        assert.notInclude(text, canary.slice(0, 8))
+      }
+    }).pipe(Effect.provide(engineOver(Layer.merge(SessionStore.layerMemory, model))))
+  })
+
+  it.scoped("are in nothing that a provider wants back", () => {
+    const stream: Model.Model["Type"]["stream"] = (_, emit) =>
+      Effect.sync(() => {
+        const metadata = { compatible: { details: [{ type: "reasoning.text", text: canary, signature: "s" }] } }
+        emit({ _tag: "ReasoningDelta", text: "I know it" })
+        emit({ _tag: "ReasoningEnd", metadata })
+        emit({ _tag: "ReasoningDelta", text: "I am done" })
+        emit({ _tag: "ReasoningEnd", metadata: { compatible: { field: "reasoning" } } })
+        emit({ _tag: "TextDelta", text: "Done." })
+        emit({ _tag: "TextEnd", metadata })
+        return { reason: "stop", usage: undefined }
+      })
+    const model = Layer.succeed(Model.Model, { defaultModel: "m", stream })
+    return Effect.gen(function* () {
+      yield* Secrets.keep(Redacted.make(canary))
+      const events = yield* recorder
+      const session = yield* open(Agent.make("a"))
+      yield* session.prompt("go")
+      const contents = (yield* session.history).flatMap((it) => (it._tag === "Assistant" ? [it.content] : []))
+      assert.deepStrictEqual(contents, [
+        [
+          { type: "reasoning", text: "I am done", metadata: { compatible: { field: "reasoning" } } },
+          { type: "text", text: "Done." }
+        ]
+      ])
+      assert.include(JSON.stringify(yield* events), "Reasoning that is not clean text was left out")
+    }).pipe(Effect.provide(engineOver(Layer.merge(SessionStore.layerMemory, model))))
+  })
+
+  it.scoped("are in no result that was cut in the middle of one", () =>
+    Effect.gen(function* () {
+      yield* Secrets.keep(Redacted.make(canary))
+      for (let before = 30; before < 80; before++) {
+        const long = Tool.make("leak", {
+          description: "",
+          run: () => `${"x".repeat(before)}${canary}${"y".repeat(200)}`
+        })
+        const session = yield* open(Agent.make("a", { tools: [long, fail] }), `s${before}`)
+        yield* session.prompt("go", { limits: { toolResult: 120 } })
+        const results = (yield* session.history).filter((entry) => entry._tag === "ToolSettled")
+        assert.notInclude(JSON.stringify(results), canary.slice(0, 4))
+      }
     }).pipe(Effect.provide(engine(script)))
   )
 

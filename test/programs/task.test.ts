@@ -37,6 +37,20 @@ describe("a task of the application", () => {
     }).pipe(Effect.provide(engine([Script.on("do it", "did it")])))
   )
 
+  it.effect("a result of which a model could not be told creates nothing", () =>
+    Effect.gen(function* () {
+      const resultSchema = Schema.declare((it): it is symbol => typeof it === "symbol")
+      const sessions = yield* Sessions.Sessions
+      const session = yield* open(Agent.make("a"))
+      const error = yield* Effect.flip(session.task("do it", { resultSchema }))
+      assert.deepInclude(error, { _tag: "InvalidInput", path: "resultSchema" })
+      assert.deepStrictEqual(yield* session.history, [])
+      const agent = Agent.make("b", { resultSchema })
+      assert.strictEqual((yield* Effect.flip(session.task("do it", { agent })))._tag, "InvalidInput")
+      assert.deepStrictEqual(yield* sessions.list("s"), [])
+    }).pipe(Effect.provide(engine([Script.on("do it", "did it")])))
+  )
+
   it.effect("no text is said so; an unknown agent creates nothing and lists the known ones", () =>
     Effect.gen(function* () {
       const sessions = yield* Sessions.Sessions

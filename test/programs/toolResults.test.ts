@@ -60,6 +60,7 @@ describe("what a model is told of a call", () => {
           return `There is no ${this.id}`
         }
       }
+      const later = <E>(effect: Effect.Effect<never, E>) => Effect.zipRight(Effect.yieldNow(), effect)
       const tool = (name: string, run: () => unknown) => Tool.make(name, { description: "", run })
       const tools = [
         Tool.make("fails", { description: "", run: () => new Missing({ id: "x" }) }),
@@ -69,7 +70,15 @@ describe("what a model is told of a call", () => {
         }),
         tool("rejects", () => Promise.reject(new Error("rejected"))),
         tool("null", () => Promise.reject(null)),
-        tool("string", () => Effect.fail("just words"))
+        tool("string", () => Effect.fail("just words")),
+        // The others are interrupted because one failed, and the call has failed.
+        tool("several", () => Effect.all([later(Effect.fail("one of two")), Effect.never], { concurrency: 2 })),
+        tool("broken", () => Effect.all([later(Effect.die("a bug")), Effect.never], { concurrency: 2 })),
+        {
+          ...echo,
+          name: "own",
+          handle: () => Effect.all([later(Effect.fail({ text: "own" })), Effect.never], { concurrency: 2 })
+        }
       ]
       assert.deepStrictEqual(yield* results(tools, ...tools.map(({ name }) => Script.call(name))), [
         "failure: Missing: There is no x",
@@ -77,7 +86,10 @@ describe("what a model is told of a call", () => {
         "failure: thrown",
         "failure: rejected",
         "failure: The tool failed with null.",
-        "failure: just words"
+        "failure: just words",
+        "failure: one of two",
+        "failure: a bug",
+        "failure: own"
       ])
     })
   )

@@ -2,7 +2,7 @@
  * Spent and reserved together never pass a budget, nor that of anyone above.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, FastCheck as fc, Fiber } from "effect"
+import { Deferred, Effect, Exit, FastCheck as fc, Fiber, FiberId } from "effect"
 import { Budget, type Wish } from "../../src/services/Budget.js"
 import { runSeeded } from "../support/SeededScheduler.js"
 
@@ -41,6 +41,64 @@ describe("Budget", () => {
       yield* Effect.yieldNow()
       yield* Fiber.interrupt(other)
       assert.deepStrictEqual(parent.reserved, { tokens: 70, cost: 70 })
+    })
+  )
+
+  it.effect("keeps nobody waiting for what a rounding has left", () =>
+    Effect.gen(function* () {
+      const budget = new Budget({ tokens: 100, cost: 1 })
+      const tenth = yield* budget.reserve({ least: { tokens: 0, cost: 0.1 }, price: 0, output: 1 })
+      const fifth = yield* budget.reserve({ least: { tokens: 0, cost: 0.2 }, price: 0, output: 1 })
+      tenth.settle({ tokens: 0, cost: 0 })
+      fifth.settle({ tokens: 0, cost: 0.5 })
+      // There is less than would be of use, and nobody who would give anything back.
+      const last = yield* Effect.fork(budget.reserve({ least: { tokens: 0, cost: 0.1 }, price: 0.01, output: 90 }))
+      yield* Effect.yieldNow()
+      assert.strictEqual((yield* Fiber.poll(last))._tag, "Some")
+      assert.deepStrictEqual(budget.reserved.tokens, 40)
+    })
+  )
+
+  it("loses no grant to an interruption, at whatever step it comes", () => {
+    for (const busy of [false, true]) {
+      let steps = 1
+      for (let at = 0; at < steps; at++) {
+        const budget = new Budget({ tokens: 100, cost: 100 })
+        const use = Effect.uninterruptible(
+          Effect.flatMap(budget.reserve(wish(10, 60)), (grant) =>
+            Effect.sync(() => grant.settle({ tokens: 0, cost: 0 }))
+          )
+        )
+        const program = Effect.gen(function* () {
+          const held = busy ? yield* budget.reserve(wish(10, 60)) : undefined
+          const using = yield* Effect.fork(use)
+          yield* Effect.yieldNow()
+          held?.settle({ tokens: 0, cost: 0 })
+          yield* Fiber.await(using)
+        })
+        const run = runSeeded(Effect.uninterruptible(program), {
+          seed: at,
+          yieldProbability: 0,
+          onStep: (step, fiber) => {
+            if (step === at) fiber.unsafeInterruptAsFork(FiberId.none)
+            return step === at
+          }
+        })
+        steps = run.steps
+        assert.isTrue(run.exit !== undefined, "nobody waits for ever")
+        assert.strictEqual(budget.reserved.tokens, 0, `step ${at}`)
+      }
+    }
+  })
+
+  it.effect("lets go who waits, where nothing else can be interrupted", () =>
+    Effect.gen(function* () {
+      const budget = new Budget({ tokens: 100, cost: 100 })
+      yield* budget.reserve(wish(10, 80))
+      const waiting = yield* Effect.fork(Effect.uninterruptible(budget.reserve(wish(10, 50))))
+      yield* Effect.yieldNow()
+      assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(waiting)))
+      assert.strictEqual(budget.reserved.tokens, 90)
     })
   )
 
