@@ -87,6 +87,20 @@ describe("names", () => {
     }).pipe(Effect.provide(registry()))
   )
 
+  it.effect("an own name with a slash in it goes before a prefix as well", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* ask("anthropic/mine"), "M: anthropic/mine")
+      assert.strictEqual(yield* ask("anthropic/other"), "A: other")
+    }).pipe(
+      Effect.provide(
+        Model.layerRegistry({
+          providers: { anthropic: observed([], "A") },
+          models: { "anthropic/mine": observed([], "M") }
+        })
+      )
+    )
+  )
+
   it.effect("what is no name is refused, and the names are told", () =>
     Effect.gen(function* () {
       const log: Array<string> = []
@@ -272,6 +286,18 @@ describe("a layer of a registry", () => {
       assert.strictEqual(yield* ask("a/1"), "A: 1")
       yield* close
       assert.deepStrictEqual(log, ["begin A", "release A", "begin A", "built A", "release A"])
+    })
+  )
+
+  it.effect("that fails when a part of it is built releases that part", () =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const whole = observed(log, "whole", { before: Effect.fail("no route") })
+      const { ask } = yield* held(
+        Model.layerRegistry({ providers: { a: Layer.provide(whole, observed(log, "part")) } })
+      )
+      yield* Effect.flip(ask("a/1"))
+      assert.deepStrictEqual(log, ["begin part", "built part", "begin whole", "release whole", "release part"])
     })
   )
 
