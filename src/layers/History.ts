@@ -78,10 +78,11 @@ const make = (
       onSuccess: () => {
         // Whatever becomes of this, those who wait must not wait for ever.
         try {
-          for (const { onStored } of writes) onStored?.()
           const heard = events.heard(id)
+          const last = entries.at(-1)
           for (const entry of entries) {
             learn(journal, entry)
+            if (entry === last) for (const { onStored } of writes) onStored?.()
             if (heard) events.publish(ofEntry(id, entry))
           }
         } finally {

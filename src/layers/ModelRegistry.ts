@@ -174,11 +174,12 @@ class Registry implements Service {
     const model = id ?? built?.defaultModel ?? name
     const own = typeof source.info === "function" ? source.info(model) : source.info
     const told = [...names.map((it) => this.limits.get(it)), own, built?.info?.(model)]
-    const first = (key: keyof ModelInfo) => told.find((info) => info?.[key] !== undefined)?.[key]
+    const first = (key: "contextWindow" | "maxOutput") => told.find((info) => info?.[key] !== undefined)?.[key]
     const contextWindow = first("contextWindow")
     const maxOutput = first("maxOutput")
-    if (contextWindow === undefined && maxOutput === undefined) return undefined
+    if (contextWindow === undefined && maxOutput === undefined && name === asked) return undefined
     return {
+      ...(name === asked ? undefined : { name }),
       ...(contextWindow === undefined ? undefined : { contextWindow }),
       ...(maxOutput === undefined ? undefined : { maxOutput })
     }

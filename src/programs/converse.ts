@@ -104,7 +104,7 @@ export const converse = (
     assistant: Draft.Assistant
   ): Effect.Effect<Done<Reply>, Failure, unknown> => {
     const cycle = progress.add(calls, (id) => journal.conversation.resultOf(id))
-    if (wanted?.verdict !== undefined) return decided(text, assistant, [])
+    if (wanted?.verdict !== undefined) return decided(text, assistant)
     if (cycle !== undefined && warned) return new NoProgress(cycle)
     running.endTurn()
     const drafts = cycle === undefined ? [] : [Draft.note(noProgress)]
@@ -138,20 +138,16 @@ export const converse = (
       wanted.reminders++
       return goOn([assistant, Draft.note(reminder)])
     }
-    const reason = `the model stopped without one, and was reminded ${limits.reminders} times.`
+    const reason = `the model stopped without one (${limits.reminders} reminders).`
     return Effect.zipRight(running.keep([assistant]), new ResultUnavailable({ reason, text }))
   }
 
   /** The model has finished with the result, or given it up. */
-  const decided = (
-    text: string,
-    assistant: Draft.Assistant,
-    drafts: ReadonlyArray<Draft.Draft>
-  ): Effect.Effect<Done<Reply>, Failure> => {
+  const decided = (text: string, assistant: Draft.Assistant): Effect.Effect<Done<Reply>, Failure> => {
     const verdict = wanted!.verdict!
     return verdict._tag === "GivenUp"
       ? new ResultUnavailable({ reason: verdict.reason, text })
-      : Effect.succeed(done(text, assistant, drafts, verdict))
+      : Effect.succeed(done(text, assistant, [], verdict))
   }
 
   // The operation's start and its input are written.

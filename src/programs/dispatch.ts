@@ -14,6 +14,9 @@ export const dispatcher =
   (running: Operation, tools: Toolset, wanted: Wanted | undefined) =>
   (call: ToolCallPart): Dispatched<unknown> => {
     if (wanted?.verdict !== undefined) return { _tag: "NotRun" }
+    if (wanted?.takes(call) === true) {
+      return { _tag: "Handled", deadline: undefined, handle: () => wanted.handle(call) }
+    }
     if (call.raw !== undefined) {
       return refused(`The arguments of "${call.name}" are not a JSON object. You sent: ${call.raw.slice(0, maxQuoted)}`)
     }
@@ -21,9 +24,6 @@ export const dispatcher =
       // A task is bounded by what it runs, not by a time.
       const handle = (context: ToolCall) => running.engine.taskTool.handle(running.ref, call.args, context)
       return { _tag: "Handled", deadline: Number.POSITIVE_INFINITY, handle }
-    }
-    if (wanted !== undefined && (call.name === "finish" || call.name === "give_up")) {
-      return { _tag: "Handled", deadline: undefined, handle: () => wanted.handle(call.name, call.args) }
     }
     const tool = tools.byName.get(call.name)
     if (tool !== undefined) {

@@ -4,6 +4,7 @@
 import type { UserPart } from "../services/Entry.js"
 import { InvalidInput } from "../services/Errors.js"
 import { cleanText } from "../services/Json.js"
+import * as Limits from "../services/Limits.js"
 import type { PromptInput } from "../services/Session.js"
 
 /** The longest text of one input, in UTF-16 code units. */
@@ -35,16 +36,51 @@ type Image = Extract<UserPart, { readonly type: "image" }>
 
 const textAndParts = (input: PromptInput): ReadonlyArray<UserPart> | InvalidInput => {
   if (typeof input === "string") return textPart(input, "input", (part) => [part])
-  if (!Array.isArray(input) || input.length === 0) return wrong("input", "it is empty")
+  if (!Array.isArray(input)) return wrong("input", "it is neither a text nor a list of parts")
+  if (input.length === 0) return wrong("input", "it is empty")
   const parts: Array<UserPart> = []
   for (const [i, part] of (input as ReadonlyArray<UserPart>).entries()) {
     const path = `input[${i}]`
-    const checked = part?.type === "image" ? imagePart(part, path) : textPart(part?.text, `${path}.text`, (it) => it)
+    if (part?.type !== "image" && part?.type !== "text")
+      return wrong(`${path}.type`, 'it is neither "text" nor "image"')
+    const checked = part.type === "image" ? imagePart(part, path) : textPart(part.text, `${path}.text`, (it) => it)
     if (checked instanceof InvalidInput) return checked
     parts.push(checked)
   }
   return parts
 }
+
+/** What is wrong with a policy, if anything: a mistyped one must not be taken for another. */
+export const policyProblem = (onBusy: unknown, joins: boolean): InvalidInput | undefined => {
+  if (onBusy === undefined || policies.has(onBusy) || (joins && joining.has(onBusy))) return undefined
+  const known = [...policies, ...(joins ? joining : [])].map((it) => JSON.stringify(it)).join(", ")
+  if (typeof onBusy !== "object" || onBusy === null || !("_tag" in onBusy) || onBusy._tag !== "wait") {
+    return wrong("onBusy", `it is none of ${known} and { _tag: "wait" }`)
+  }
+  for (const key of ["timeout", "cap"] as const) {
+    const value = (onBusy as { readonly timeout?: unknown; readonly cap?: unknown })[key]
+    if (value !== undefined && !isAmount(value)) return wrong(`onBusy.${key}`, "it is not a number from 0")
+  }
+  return undefined
+}
+
+const policies: ReadonlySet<unknown> = new Set(["reject", "wait", "interrupt"])
+const joining: ReadonlySet<unknown> = new Set(["steer", "followUp", "rollback"])
+
+/** What is wrong with limits that an agent or a call sets itself, if anything. */
+export const limitProblem = (limits: Readonly<Record<string, unknown>>, path: string): InvalidInput | undefined => {
+  for (const [name, value] of Object.entries(limits)) {
+    if (value === undefined) continue
+    if (engineOnly.has(name)) return wrong(`${path}.${name}`, "it is a limit of the engine")
+    if (!(name in Limits.defaults)) return wrong(`${path}.${name}`, "there is no such limit")
+    if (!isAmount(value)) return wrong(`${path}.${name}`, "it is not a number from 0")
+  }
+  return undefined
+}
+
+const engineOnly: ReadonlySet<string> = new Set(["taskWidth", "taskDepth"])
+
+const isAmount = (value: unknown): boolean => typeof value === "number" && value >= 0
 
 /** A command for the shell, or what is wrong with it. */
 export const commandText = (command: unknown): string | InvalidInput => {

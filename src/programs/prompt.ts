@@ -25,10 +25,10 @@ import type { Lease } from "../services/SessionLock.js"
 import type * as Tool from "../services/Tool.js"
 import { converse } from "./converse.js"
 import type { Needs } from "./engine.js"
-import { userParts } from "./input.js"
+import { limitProblem, policyProblem, userParts } from "./input.js"
 import { join } from "./join.js"
 import { type Done, type Operation, operation } from "./operation.js"
-import { nameConflict } from "./toolset.js"
+import { toolProblem } from "./toolset.js"
 import { within } from "./wallTime.js"
 import { Wanted } from "./wanted.js"
 
@@ -40,7 +40,9 @@ export interface Inherited {
 }
 
 /** The options of a prompt, whatever their types say of it. */
-type AnyOptions = TurnOptions<ReadonlyArray<Tool.Any>, AnySchema | undefined>
+type AnyOptions = TurnOptions<ReadonlyArray<Tool.Any>, AnySchema | undefined> & { readonly onBusy?: unknown }
+
+const noLimits = {}
 
 /**
  * Prompts a session. The input is stored before the first request, a reply before its tools run, and the last reply
@@ -107,8 +109,12 @@ const checked = <A, E, R>(
   Effect.suspend((): Effect.Effect<A, E | InvalidInput | ToolNameConflict, R> => {
     const content = userParts(input, options?.images)
     if (content instanceof InvalidInput) return content
-    const conflict = nameConflict(ref.agent.tools, options?.tools)
-    if (conflict !== undefined) return conflict
+    const problem =
+      policyProblem(options?.onBusy, true) ??
+      limitProblem(ref.agent.limits, "agent.limits") ??
+      limitProblem(options?.limits ?? noLimits, "limits") ??
+      toolProblem(ref.agent.tools, options?.tools)
+    if (problem !== undefined) return problem
     const schema = options?.resultSchema
     if (schema === undefined) return then(content, undefined)
     const wanted = wantedOf(schema)
@@ -117,12 +123,16 @@ const checked = <A, E, R>(
 
 /** The result that is asked for, or what is wrong with its schema: it has no JSON Schema that a model could be told. */
 const wantedOf = (schema: AnySchema): Wanted | InvalidInput => {
+  if (!isSchema(schema)) return new InvalidInput({ path: "resultSchema", reason: "it is not a schema" })
   try {
     return new Wanted(schema)
   } catch (error) {
     return new InvalidInput({ path: "resultSchema", reason: error instanceof Error ? error.message : String(error) })
   }
 }
+
+const isSchema = (it: unknown): boolean =>
+  (typeof it === "object" || typeof it === "function") && it !== null && "ast" in it
 
 /** Goes back to before the operation that this one interrupted, if it did. */
 const rollBack: NonNullable<Parameters<typeof operation>[1]["before"]> = ({ lastCut, lastStart }, operationId) =>

@@ -9,8 +9,9 @@ import * as Runtime from "effect/Runtime"
 import { InvalidInput, type LimitReached, type ModelError, ModelUnavailable } from "../services/Errors.js"
 import type { Call } from "../services/History.js"
 import type { ModelFinish, ModelInfo, ModelRequest } from "../services/Model.js"
-import { type Price, priced } from "../services/Prices.js"
+import { isPrice, type Price, priced } from "../services/Prices.js"
 import * as Usage from "../services/Usage.js"
+import type { Engine } from "./engine.js"
 import { clamp, estimate, requestTokens } from "./estimate.js"
 import type { Operation } from "./operation.js"
 import { Reply } from "./Reply.js"
@@ -44,7 +45,7 @@ export const round = (
 ): Effect.Effect<Round, Failed<ModelError | LimitReached | InvalidInput>> => {
   const { engine } = operation
   const info = engine.model.info?.(call.model)
-  const price = engine.prices[call.model]
+  const price = priceOf(engine.prices, call.model, info)
   const { budget } = call
   if (budget === undefined) return send(operation, call, request, info?.maxOutput, info, price)
   const unpriced = budget.countsCost && price === undefined
@@ -80,6 +81,12 @@ export const round = (
       }
     })
   )
+}
+
+/** By the name that was asked for, or the one that it is an alias of. */
+const priceOf = (prices: Engine["prices"], asked: string, info: ModelInfo | undefined): Price | undefined => {
+  const price = prices[asked] ?? (info?.name === undefined ? undefined : prices[info.name])
+  return price === undefined || isPrice(price) ? price : undefined
 }
 
 /** Tokens of reply that are reserved where the model's most is not known. */

@@ -11,7 +11,7 @@ import { type ExecResult, Sandbox } from "../services/Sandbox.js"
 import type { SessionRef, ShellError, ShellOptions } from "../services/Session.js"
 import * as Usage from "../services/Usage.js"
 import { engineOf, type Needs } from "./engine.js"
-import { commandText } from "./input.js"
+import { commandText, policyProblem } from "./input.js"
 import { type Done, type Operation, operation } from "./operation.js"
 import { fit } from "./toolResult.js"
 
@@ -27,6 +27,8 @@ export const shell = <R>(
   Effect.withFiberRuntime<ExecResult, ShellError, R | Needs>((fiber) => {
     const checked = commandText(command)
     if (checked instanceof InvalidInput) return checked
+    const problem = policyProblem(options?.onBusy, false)
+    if (problem !== undefined) return problem
     const callId = engineOf(fiber, ref.context).ids.unsafeNext()
     const first = asked(checked, callId, options)
     return operation(ref, { kind: "shell", onBusy: options?.onBusy, first }, (running) =>

@@ -27,10 +27,10 @@ import { describe, type ToolCall, type ToolProblem } from "../services/Tool.js"
 import type * as Tool from "../services/Tool.js"
 import * as Usage from "../services/Usage.js"
 import type { Needs } from "./engine.js"
-import { userParts } from "./input.js"
+import { policyProblem, userParts } from "./input.js"
 import { type Done, failureOf, type Operation, operation, tellUnstored } from "./operation.js"
 import { promptChild } from "./prompt.js"
-import { nameConflict } from "./toolset.js"
+import { toolProblem } from "./toolset.js"
 
 /** Stands for the text of a task that brought none. */
 export const noText = "(task completed with no text)"
@@ -58,8 +58,8 @@ export const task = <
     const content = userParts(input, options?.images)
     if (content instanceof InvalidInput) return content
     const named = typeof options?.agent === "object" ? options.agent.tools : []
-    const conflict = nameConflict(named, options?.tools)
-    if (conflict !== undefined) return conflict
+    const problem = policyProblem(options?.onBusy, false) ?? toolProblem(named, options?.tools)
+    if (problem !== undefined) return problem
     return operation(ref, { kind: "task", onBusy: options?.onBusy }, (running) =>
       delegate(running, input, options, callId)
     )
@@ -81,8 +81,8 @@ const delegate = (
   const { clock, engine, journal, lease, ref } = running
   const agent = agentFor(ref.agent, options?.agent, Context.get(engine.context, SandboxTools))
   if (agent instanceof AgentNotFound) return agent
-  const conflict = nameConflict(agent.tools, options?.tools)
-  if (conflict !== undefined) return conflict
+  const problem = toolProblem(agent.tools, options?.tools)
+  if (problem !== undefined) return problem
   const taskId = lease.operationId
   const row: SessionRow = {
     id: SessionId.child(ref.id, engine.ids.unsafeNext()),

@@ -3,7 +3,7 @@
  */
 import type * as Context from "effect/Context"
 import type * as Agent from "../services/Agent.js"
-import { ToolNameConflict } from "../services/Errors.js"
+import { InvalidInput, ToolNameConflict } from "../services/Errors.js"
 import type { ToolSpec } from "../services/Model.js"
 import type { TaskTool } from "../services/TaskTool.js"
 import type * as Tool from "../services/Tool.js"
@@ -26,21 +26,40 @@ export interface Toolset {
   readonly specs: ReadonlyArray<ToolSpec>
 }
 
-/** What is wrong with the names of an agent's tools and those of a call, if anything. */
-export const nameConflict = (
+/** What is wrong with the names or the parameters of an agent's tools and those of a call, if anything. */
+export const toolProblem = (
   own: ReadonlyArray<Tool.Any>,
   extra: ReadonlyArray<Tool.Any> = []
-): ToolNameConflict | undefined => {
+): ToolNameConflict | InvalidInput | undefined => {
   if (own.length + extra.length === 0) return undefined
   const seen = new Set<string>()
-  for (const { name } of [...own, ...extra]) {
+  for (const tool of [...own, ...extra]) {
+    const { name } = tool
     if (!wellFormed.test(name)) return new ToolNameConflict({ tool: name, reason: "malformed" })
     if (reserved.has(name)) return new ToolNameConflict({ tool: name, reason: "reserved" })
     if (seen.has(name)) return new ToolNameConflict({ tool: name, reason: "duplicate" })
     seen.add(name)
+    const reason = parametersProblem(tool)
+    if (reason !== undefined) return new InvalidInput({ path: `tools.${name}.parameters`, reason })
   }
   return undefined
 }
+
+/** Why a model cannot be told of a tool's parameters, if it cannot. Looked at once for each tool. */
+const parametersProblem = (tool: Tool.Any): string | undefined => {
+  if (tellable.has(tool)) return undefined
+  try {
+    const schema: object = tool.inputSchema
+    if (!("type" in schema && schema.type === "object") && !("anyOf" in schema))
+      return "it is not the schema of an object"
+  } catch (error) {
+    return error instanceof Error ? error.message.replace(/\s+/g, " ") : String(error)
+  }
+  tellable.add(tool)
+  return undefined
+}
+
+const tellable = new WeakSet<Tool.Any>()
 
 /** An agent's tools and those of a call, and what else the model is told of. Made once for an agent, since an agent does not change. */
 export const toolset = (

@@ -55,7 +55,12 @@ export const turn = (operation: Operation, frame: Frame): Effect.Effect<TurnOutc
       },
       onFailure: ({ error, usage }: Failed<TurnError>) => {
         count(operation, usage)
-        return error._tag === "ModelUnavailable" ? wait(operation, call, failed, error, ask) : Effect.fail(error)
+        if (error._tag === "ModelUnavailable") return wait(operation, call, failed, error, ask)
+        // A fallback that nobody serves is passed over: what is wrong with the model before it is the reason.
+        const passed = error._tag === "ModelNotConfigured" ? failed.last : undefined
+        if (passed === undefined) return Effect.fail(error)
+        operation.notice(error.message)
+        return nextModel(operation, call, failed, passed, ask)
       }
     })
   }
@@ -70,9 +75,11 @@ interface Attempts {
   readonly total: number
   /** Whether a reply was empty before. */
   readonly empty: boolean
+  /** Why the model before was given up. */
+  readonly last: ModelUnavailable | undefined
 }
 
-const none: Attempts = { inARow: 0, total: 0, empty: false }
+const none: Attempts = { inARow: 0, total: 0, empty: false, last: undefined }
 
 const count = ({ journal }: Operation, usage: Usage.Usage): void => {
   journal.retries = Usage.add(journal.retries, usage)
@@ -98,16 +105,27 @@ const wait = (
       )
     })
   }
-  const [next, ...fallbacks] = call.fallbacks
-  if (next === undefined) {
-    const { model, reason, retryAfter } = error
-    return failed.inARow === 0
+  const { model, reason, retryAfter } = error
+  const last =
+    failed.inARow === 0
       ? error
       : new ModelUnavailable({ model, reason, retryAfter, attempts: failed.inARow + 1, cause: error.cause })
-  }
-  operation.retry(total, call.model, failureOf(error), 0, next)
+  return nextModel(operation, call, { ...failed, total }, last, ask)
+}
+
+/** Asks the next model, or fails where there is none. */
+const nextModel = (
+  operation: Operation,
+  call: Call,
+  failed: Attempts,
+  last: ModelUnavailable,
+  ask: (failed: Attempts) => Effect.Effect<TurnOutcome, TurnError>
+): Effect.Effect<TurnOutcome, TurnError> => {
+  const [next, ...fallbacks] = call.fallbacks
+  if (next === undefined) return last
+  operation.retry(failed.total, call.model, failureOf(last), 0, next)
   operation.journal.call = { ...call, model: next, fallbacks }
-  return Effect.suspend(() => ask({ ...failed, inARow: 0, total }))
+  return Effect.suspend(() => ask({ ...failed, inARow: 0, last }))
 }
 
 /** The longest wait that Baton chooses by itself, in milliseconds. */

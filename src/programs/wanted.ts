@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import { type AnySchema, codec, explainIssue } from "../services/AnySchema.js"
+import type { ToolCallPart } from "../services/Entry.js"
 import type { ToolSpec } from "../services/Model.js"
 import type { ToolProblem } from "../services/Tool.js"
 
@@ -30,14 +31,19 @@ export class Wanted {
     this.specs = this.tools.specs
   }
 
+  /** Whether a call is one of its own, with arguments that can be looked at. */
+  takes({ name, raw }: ToolCallPart): boolean {
+    return name === "finish" ? raw === undefined || this.tools.wrapped : name === "give_up" && raw === undefined
+  }
+
   /** Handles a call of `finish` or `give_up`. */
-  handle(name: string, args: unknown): Effect.Effect<string, ToolProblem, unknown> {
+  handle({ args, name, raw }: ToolCallPart): Effect.Effect<string, ToolProblem, unknown> {
     return Effect.suspend(() => {
       if (this.verdict !== undefined) return Effect.fail({ text: "The work is finished already." })
       if (name === "give_up") return this.giveUp(args)
-      const encoded = this.tools.wrapped ? (args as { readonly result?: unknown }).result : args
+      const encoded = this.tools.wrapped ? unwrap(args, raw) : args
       return Effect.matchEffect(this.tools.decode(encoded), {
-        onFailure: (text) => Effect.fail({ text }),
+        onFailure: (text) => Effect.fail({ text: this.tools.wrapped ? `${text}\n${howToWrap}` : text }),
         onSuccess: (value) => this.take({ _tag: "Result", value, json: JSON.stringify(encoded) })
       })
     })
@@ -87,6 +93,18 @@ const make = (schema: AnySchema): Made => {
     made.set(schema, known)
   }
   return known
+}
+
+const howToWrap = 'Give it as { "result": … }.'
+
+/** A result as it was asked for, or without the object around it, as models send it all the same. */
+const unwrap = (args: unknown, raw: string | undefined): unknown => {
+  if (raw === undefined) return typeof args === "object" && args !== null && "result" in args ? args.result : args
+  try {
+    return JSON.parse(raw)
+  } catch {
+    return undefined
+  }
 }
 
 const wrap = (result: object): object => {

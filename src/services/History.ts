@@ -29,7 +29,7 @@ export interface Write {
   readonly operationId: string
   readonly drafts: ReadonlyArray<Draft>
   readonly children: ReadonlyArray<SessionRow>
-  /** Called when they are stored, before they are published. */
+  /** Called when they are stored, before the last of them is published. */
   readonly onStored: (() => void) | undefined
 }
 
@@ -128,7 +128,7 @@ export class History extends Context.Tag("baton/History")<
      * Gives the drafts their places, stores them in one write, folds them and publishes their events, in that order.
      * Writes to one session are stored in the order of the calls; those that come while one is being stored go
      * together in the next. `children` are created in the same transaction; `onStored` is called in the step
-     * in which they are stored, before their events. The drafts are handed over. Cannot be
+     * in which they are stored, before the event of the last of them. The drafts are handed over. Cannot be
      * interrupted: the entries are stored when it ends, or it fails.
      */
     readonly append: (

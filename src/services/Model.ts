@@ -62,6 +62,8 @@ export interface ModelFinish {
 
 /** What is known of a model besides its name. */
 export interface ModelInfo {
+  /** Its own name, where it was asked for by another: an alias. */
+  readonly name?: string | undefined
   /** In tokens, of what is sent and what comes back together. */
   readonly contextWindow?: number | undefined
   /** The most tokens of one reply. */

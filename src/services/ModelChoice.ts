@@ -45,7 +45,7 @@ export class ModelNotUsable extends Data.TaggedError("ModelNotUsable")<{ readonl
 }
 
 /** The models used where only a key is given. */
-export const defaultModels = { anthropic: "anthropic/claude-sonnet-4-5", openai: "openai/gpt-5" }
+export const defaultModels = { anthropic: "anthropic/claude-sonnet-5", openai: "openai/gpt-5" }
 
 /** What the command line asks for. */
 export interface Asked {

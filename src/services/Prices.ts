@@ -14,10 +14,17 @@ export interface Price {
   readonly cacheWrite?: number | undefined
 }
 
-/** Prices by the name of the model, as it is asked for. No model has one unless the application gives it. */
+/**
+ * Prices by the name of the model, as it is asked for or as a registry's alias stands for it. No model has one unless
+ * the application gives it; one that is not made of amounts counts as none.
+ */
 export class Prices extends Context.Reference<Prices>()("baton/Prices", {
   defaultValue: (): Readonly<Record<string, Price>> => ({})
 }) {}
+
+/** Whether a price, which may come from a file, is made of amounts. */
+export const isPrice = ({ cacheRead, cacheWrite, input, output }: Price): boolean =>
+  [input, output, cacheRead ?? 0, cacheWrite ?? 0].every((it) => Number.isFinite(it) && it >= 0)
 
 /** A usage with its cost. A cost that the provider told stays; without a price there is none. */
 export const priced = (usage: Usage, price: Price | undefined): Usage => {

@@ -98,6 +98,9 @@ export const view = (request: ModelRequest): View => {
   }
 }
 
+/** How the reason begins of a prompt that no scene takes. */
+export const noScene = "no scene of the script takes the prompt"
+
 /** The reply of a script to a request, or what is wrong where no scene takes it. */
 export const choose = (script: Script, request: ModelRequest): Turn | ModelRejected => {
   const seen = view(request)
@@ -105,7 +108,7 @@ export const choose = (script: Script, request: ModelRequest): Turn | ModelRejec
   const reply = scene?.turns[Math.min(seen.step, scene.turns.length - 1)]
   if (reply === undefined) {
     const prompt = JSON.stringify(seen.prompt.length > 80 ? `${seen.prompt.slice(0, 80)}…` : seen.prompt)
-    return new ModelRejected({ model: request.model, reason: `no scene of the script takes the prompt ${prompt}` })
+    return new ModelRejected({ model: request.model, reason: `${noScene} ${prompt}` })
   }
   const turn = typeof reply === "function" ? reply(seen) : reply
   return typeof turn === "string" ? { text: turn } : turn

@@ -54,7 +54,11 @@ type Params<P> = P extends AnySchema ? P["Type"] : Record<string, never>
 type Needs<S> = S extends AnySchema ? S["Context"] : never
 
 /** What a handler needs, by what it gives back. */
-export type HandlerRequirements<A> = A extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
+export type HandlerRequirements<A> = 0 extends 1 & A
+  ? never
+  : A extends Effect.Effect<infer _A, infer _E, infer R>
+    ? R
+    : never
 
 export interface Options<P, S, A, E, R> {
   readonly description: string
@@ -83,7 +87,7 @@ export const make = <
 >(
   name: string,
   options: Options<P, S, A, E, R>
-): Tool<R | HandlerRequirements<A> | Needs<P> | Needs<S>> => {
+): Tool<NoInfer<R | HandlerRequirements<A> | Needs<P> | Needs<S>>> => {
   const parameters = options.parameters === undefined ? undefined : codec(options.parameters)
   const success = options.success === undefined ? undefined : codec(options.success)
   let inputSchema: object | undefined
@@ -178,6 +182,6 @@ const sentence = (error: unknown): string => {
   const tag = "_tag" in error && typeof error._tag === "string" ? error._tag : undefined
   const name = tag ?? (error instanceof Error ? error.name : undefined)
   const message = "message" in error && typeof error.message === "string" ? error.message : ""
-  if (message === "") return name === undefined ? "The tool failed." : `The tool failed with ${name}.`
+  if (message === "") return `The tool failed with ${name ?? JSON.stringify(error)}.`
   return name === undefined || name === "Error" ? message : `${name}: ${message}`
 }

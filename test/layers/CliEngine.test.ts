@@ -87,7 +87,7 @@ describe("the models of the executable", () => {
       assert.deepStrictEqual(
         [...claude.seen, ...gpt.seen].map(({ body, path }) => [path, body.model]),
         [
-          ["/v1/messages", "claude-sonnet-4-5"],
+          ["/v1/messages", "claude-sonnet-5"],
           ["/v1/responses", "gpt-x"]
         ]
       )

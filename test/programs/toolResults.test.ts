@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Schema, Fiber } from "effect"
-import { Agent, Script, Sessions, Tool } from "effect-baton"
+import { Agent, Limits, Script, Tool } from "effect-baton"
 import { echo, engine, messagesOf, open } from "../support/engine.js"
 import { problems } from "../support/validMessages.js"
 
@@ -193,15 +193,16 @@ describe("width", () => {
   )
 })
 
-describe("limits that nothing could happen under", () => {
+describe("limits of an engine that nothing could happen under", () => {
   it.effect("are raised to the least that works, and what is not a number is the default", () =>
     Effect.gen(function* () {
       for (const limits of [{ toolWidth: 0 }, { toolWidth: Number.NaN, turns: Number.NaN, toolDeadline: Number.NaN }]) {
-        const session = yield* open(Agent.make("a", { tools: [echo], limits }))
-        const reply = yield* session.prompt("go")
+        const reply = yield* Effect.flatMap(open(Agent.make("a", { tools: [echo] })), (it) => it.prompt("go")).pipe(
+          Effect.provide(engine([Script.on("go", Script.calls(Script.call("echo", { text: "x" })), "done")])),
+          Effect.provideService(Limits.Limits, { ...Limits.defaults, ...limits })
+        )
         assert.strictEqual(reply.text, "done")
-        yield* (yield* Sessions.Sessions).remove("s")
       }
-    }).pipe(Effect.provide(engine([Script.on("go", Script.calls(Script.call("echo", { text: "x" })), "done")])))
+    })
   )
 })

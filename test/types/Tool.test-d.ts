@@ -3,6 +3,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { describe, expectTypeOf, it } from "vitest"
+import * as Agent from "../../src/services/Agent.js"
+import type * as Sessions from "../../src/services/Session.js"
 import * as Tool from "../../src/services/Tool.js"
 
 class Tickets extends Context.Tag("test/Tickets")<
@@ -145,5 +147,28 @@ describe("Tool.make", () => {
     expectTypeOf<Tool.Tool<never>>().toExtend<Tool.Tool<Tickets>>()
     expectTypeOf<Tool.Tool<Tickets>>().not.toExtend<Tool.Tool<never>>()
     expectTypeOf<Tool.Requirements<Tool.Tool<Tickets> | Tool.Tool<Names>>>().toEqualTypeOf<Tickets | Names>()
+  })
+})
+
+describe("a tool that is made where it is used", () => {
+  it("needs what its handler needs, whatever that gives back", () => {
+    const tools = Agent.make("a", {
+      tools: [
+        Tool.make("plain", {
+          description: "",
+          parameters: Schema.Struct({ x: Schema.String }),
+          run: ({ x }) => x.length
+        }),
+        Tool.make("async", { description: "", run: async () => 1 }),
+        Tool.make("nothing", { description: "", run: () => {} }),
+        Tool.make("any", { description: "", run: () => JSON.parse("1") })
+      ]
+    })
+    expectTypeOf(tools).toEqualTypeOf<Agent.Agent>()
+    const needy = Agent.make("a", { tools: [Tool.make("t", { description: "", run: () => Names })] })
+    expectTypeOf(needy).toEqualTypeOf<Agent.Agent<Names>>()
+    const call = (session: Sessions.Session) =>
+      session.prompt("x", { tools: [Tool.make("t", { description: "", run: () => 1 })] })
+    expectTypeOf<Effect.Effect.Context<ReturnType<typeof call>>>().toEqualTypeOf<never>()
   })
 })

@@ -14,7 +14,7 @@ export type { Outcome } from "../../services/testing/Outcome.js"
 export type { Subject, Verdict } from "../../services/testing/Subject.js"
 
 export interface Options extends Omit<Schedule, "signal"> {
-  /** How many interleavings are tried. Default: 100. */
+  /** How many interleavings are tried, at least 1. Default: 100. */
   readonly schedules?: number | undefined
   /** The seed of the first; the others have those that follow. Default: 1. */
   readonly seed?: number | undefined
@@ -97,7 +97,9 @@ class Search<R, I> {
   }
 
   async run(): Promise<LawBroken | undefined> {
-    const { schedules = 100, seed: first = 1 } = this.options
+    const { seed: first = 1 } = this.options
+    // Nothing tried is nothing shown.
+    const schedules = Math.max(1, this.options.schedules ?? 100)
     for (let seed = first; seed < first + schedules && !this.signal.aborted; seed++) {
       this.count({ schedules: 1 })
       const broken = await this.interleaving(seed)

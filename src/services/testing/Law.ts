@@ -6,6 +6,8 @@ import * as Data from "effect/Data"
 import * as Exit from "effect/Exit"
 import { fold } from "../Conversation.js"
 import type { Entry } from "../Entry.js"
+import { ModelRejected } from "../Errors.js"
+import { noScene } from "../Script.js"
 import { unpaired } from "./EventPairs.js"
 import { problems } from "./Messages.js"
 import type { Outcome } from "./Outcome.js"
@@ -14,6 +16,7 @@ import type { Outcome } from "./Outcome.js"
 export const laws = {
   opens: "the agent's session opens",
   ends: "a prompt ends",
+  scripted: "the script takes every prompt",
   defects: "nothing dies of a defect",
   free: "the session is free afterwards",
   valid: "a history, cut after any entry, is one that a provider accepts",
@@ -78,6 +81,7 @@ export const breaches = (outcome: Outcome): ReadonlyArray<Breach> => {
     for (const detail of details) found.push({ law, detail })
   }
   note("defects", defects(outcome))
+  note("scripted", unscripted(outcome))
   note(
     "free",
     outcome.held.map((session) => `session ${JSON.stringify(session)} is still held.`)
@@ -110,6 +114,13 @@ const defects = ({ exits, step }: Outcome): ReadonlyArray<string> =>
     const { cause } = exit
     if (Cause.isDie(cause)) return [`prompt ${i + 1} died: ${Cause.pretty(cause)}`]
     return step === undefined && Cause.isInterrupted(cause) ? [`prompt ${i + 1} was interrupted by nobody.`] : []
+  })
+
+/** A prompt that the script does not take tries nothing of the agent. */
+const unscripted = ({ exits }: Outcome): ReadonlyArray<string> =>
+  exits.flatMap((exit) => {
+    const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+    return error instanceof ModelRejected && error.reason.startsWith(noScene) ? [error.message] : []
   })
 
 const invalid = (outcome: Outcome): ReadonlyArray<string> => {

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, Ref, Schema } from "effect"
-import { Agent, Script, Tool } from "effect-baton"
+import { Agent, Errors, Script, Tool } from "effect-baton"
 import { Laws } from "effect-baton/testing"
 
 /** What is kept by a tool, and what it kept. */
@@ -112,11 +112,25 @@ describe("a correct agent", () => {
   )
 
   it.effect("a failure of the model by name is an answer", () =>
-    Laws.check({ agent: Agent.make("a"), script: [], prompts: ["nobody takes this"] }, { schedules: 3 })
+    Laws.check(
+      {
+        agent: Agent.make("a"),
+        script: [Script.on("go", { fail: new Errors.ModelRejected({ model: "m", reason: "no" }) })],
+        prompts: ["go"]
+      },
+      { schedules: 3 }
+    )
   )
 })
 
 describe("a planted fault is found", () => {
+  it.effect("a script that does not take the prompt, with which nothing is tried", () =>
+    Effect.gen(function* () {
+      const error = yield* broken({ agent: Agent.make("a"), script: [], prompts: ["nobody takes this"] })
+      assert.strictEqual(error.law, "scripted")
+    })
+  )
+
   it.effect("a write that is lost when it is interrupted", () =>
     Effect.gen(function* () {
       /** The line is on disk only after the flush, and what is interrupted between is half a transfer. */
