@@ -289,18 +289,6 @@ describe("a layer of a registry", () => {
     })
   )
 
-  it.effect("that fails when a part of it is built releases that part", () =>
-    Effect.gen(function* () {
-      const log: Array<string> = []
-      const whole = observed(log, "whole", { before: Effect.fail("no route") })
-      const { ask } = yield* held(
-        Model.layerRegistry({ providers: { a: Layer.provide(whole, observed(log, "part")) } })
-      )
-      yield* Effect.flip(ask("a/1"))
-      assert.deepStrictEqual(log, ["begin part", "built part", "begin whole", "release whole", "release part"])
-    })
-  )
-
   it.effect("that lacks a setting fails for good, under the name that was asked for", () =>
     Effect.gen(function* () {
       const from = (config: Config.Config<unknown>) => Layer.unwrapEffect(Effect.map(config, () => observed([], "A")))

@@ -105,7 +105,7 @@ export const engine = [
     file: lazy,
     find: "Effect.zipRight(Scope.close(scope, exit), Effect.failCause(exit.cause))",
     replace: "Effect.failCause(exit.cause)",
-    tests: byRegistry
+    tests: ["test/layers/Lazy.test.ts"]
   },
   {
     name: "models: errors bear the name that the layer knows",

@@ -182,8 +182,8 @@ export const limits = [
   {
     name: "result: one that is not of the kind is accepted",
     file: wanted,
-    find: "onFailure: (text) => Effect.fail({ text }),",
-    replace: `onFailure: () => this.take({ _tag: "Result", value: encoded, json: JSON.stringify(encoded) }),`,
+    find: "Effect.matchEffect(this.tools.decode(encoded), {",
+    replace: "Effect.matchEffect(Effect.catchAll(this.tools.decode(encoded), () => Effect.succeed(encoded)), {",
     tests: byLimits
   },
   {

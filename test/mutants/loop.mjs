@@ -62,15 +62,15 @@ export const loop = [
   {
     name: "turn: the next model inherits the attempts of the one before",
     file: turn,
-    find: "ask({ ...failed, inARow: 0, total })",
-    replace: "ask({ ...failed, total })",
+    find: "ask({ ...failed, inARow: 0, last })",
+    replace: "ask({ ...failed, last })",
     tests: byRetries
   },
   {
     name: "turn: attempts are counted over the whole prompt",
     file: turn,
-    find: "const none: Attempts = { inARow: 0, total: 0, empty: false }",
-    replace: "let kept = 0\nconst none: Attempts = { get inARow() { return kept++ }, total: 0, empty: false }",
+    find: "const none: Attempts = { inARow: 0,",
+    replace: "let kept = 0\nconst none: Attempts = { get inARow() { return kept++ },",
     tests: byRetries
   },
   {
@@ -97,8 +97,8 @@ export const loop = [
   {
     name: "turn: a permanent error is tried again",
     file: turn,
-    find: `error._tag === "ModelUnavailable" ? wait(`,
-    replace: `error._tag === "ModelUnavailable" || error._tag === "ModelRejected" ? wait(`,
+    find: `if (error._tag === "ModelUnavailable") return wait(`,
+    replace: `if (error._tag === "ModelUnavailable" || error._tag === "ModelRejected") return wait(`,
     tests: byRetries
   },
   {
@@ -107,6 +107,13 @@ export const loop = [
     find: "const [next, ...fallbacks] = call.fallbacks",
     replace: "const [next, ...fallbacks] = call.fallbacks.slice(call.fallbacks.length)",
     tests: byRetries
+  },
+  {
+    name: "turn: a fallback that nobody serves is not passed over",
+    file: turn,
+    find: `error._tag === "ModelNotConfigured" ? failed.last : undefined`,
+    replace: "undefined",
+    tests: ["test/programs/inputs.test.ts"]
   },
   {
     name: "turn: every fallback is the first",

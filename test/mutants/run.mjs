@@ -34,12 +34,21 @@ const copyTree = (name) => {
   return dir
 }
 
-/** The faulty text of the file. */
-const planted = ({ file, find, name, replace }) => {
-  const source = readFileSync(join(root, file), "utf8")
-  const times = source.split(find).length - 1
-  if (times !== 1) throw new Error(`"${name}" applies ${times} times to ${file}; it must apply once`)
-  return source.replace(find, () => replace)
+/** What keeps a fault from being planted and looked for, if anything does. */
+const obstacle = ({ file, find, name, tests }) => {
+  const times = readFileSync(join(root, file), "utf8").split(find).length - 1
+  if (times !== 1) return `"${name}" applies ${times} times to ${file}; it must apply once`
+  const missing = tests.find((it) => !existsSync(join(root, it)))
+  return missing === undefined ? undefined : `"${name}" is to be caught by ${missing}, which is not there`
+}
+
+const plant = (dir, { file, find, replace }) => {
+  const path = join(dir, file)
+  const source = readFileSync(path, "utf8")
+  writeFileSync(
+    path,
+    source.replace(find, () => replace)
+  )
 }
 
 /** Runs tests of a copy; gives the first failure, or `undefined` where all of them pass. */
@@ -86,13 +95,9 @@ const started = Date.now()
 const seconds = () => `${Math.round((Date.now() - started) / 1000)} s`
 
 // Every patch is tried before the first test runs.
-for (const mutant of chosen) {
-  planted(mutant)
-  for (const file of mutant.tests) {
-    if (!existsSync(join(root, file)))
-      throw new Error(`"${mutant.name}" is to be caught by ${file}, which is not there`)
-  }
-}
+const obstacles = chosen.map(obstacle).filter((it) => it !== undefined)
+for (const it of obstacles) console.log(it)
+if (obstacles.length > 0) process.exit(1)
 if (words.includes("--check")) {
   console.log(`${chosen.length} faults can be planted`)
   process.exit(0)
@@ -114,7 +119,7 @@ const queue = [...chosen]
 const work = async () => {
   for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
     const dir = copyTree(`${mutant.index + 1}`)
-    writeFileSync(join(dir, mutant.file), planted(mutant))
+    plant(dir, mutant)
     const by = await test(dir, mutant.tests, mutant.runs)
     if (by !== undefined) caught++
     const outcome = by === undefined ? "SURVIVED" : `caught by "${by}"`
