@@ -87,6 +87,20 @@ describe("names", () => {
     }).pipe(Effect.provide(registry()))
   )
 
+  it.effect("an own name with a slash in it goes before a prefix as well", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* ask("anthropic/mine"), "M: anthropic/mine")
+      assert.strictEqual(yield* ask("anthropic/other"), "A: other")
+    }).pipe(
+      Effect.provide(
+        Model.layerRegistry({
+          providers: { anthropic: observed([], "A") },
+          models: { "anthropic/mine": observed([], "M") }
+        })
+      )
+    )
+  )
+
   it.effect("what is no name is refused, and the names are told", () =>
     Effect.gen(function* () {
       const log: Array<string> = []

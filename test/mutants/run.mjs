@@ -1,11 +1,13 @@
 /**
- * Plants each fault of mutants.mjs in a copy of the tree and runs the law tests there. Every fault must be caught.
+ * Plants each fault of mutants.mjs in a copy of the tree and runs the tests there that should catch it. Every fault must
+ * be caught.
  *
- * `node test/mutants/run.mjs [word]` runs only the faults whose name contains the word.
+ * `node test/mutants/run.mjs [word]` runs only the faults whose name contains the word; with `--check` it only makes
+ * sure that every patch applies and that the tests are there.
  */
 import { spawn } from "node:child_process"
-import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { mutants } from "./mutants.mjs"
 
@@ -25,43 +27,40 @@ const copyTree = (name) => {
   const dir = join(cache, name)
   rmSync(dir, { recursive: true, force: true })
   mkdirSync(dir, { recursive: true })
-  for (const entry of ["src/services", "src/layers/SessionLock.ts", "src/layers/lock", "test/laws", "test/support"]) {
-    mkdirSync(dirname(join(dir, entry)), { recursive: true })
+  for (const entry of ["src", "test", "package.json", "tsconfig.json", "vitest.config.ts"]) {
     cpSync(join(root, entry), join(dir, entry), { recursive: true })
   }
-  for (const entry of ["package.json", "tsconfig.json", "vitest.config.ts"]) cpSync(join(root, entry), join(dir, entry))
   symlinkSync(join(root, "node_modules"), join(dir, "node_modules"), "dir")
   return dir
 }
 
-const patch = (dir, { file, find, name, replace }) => {
+/** What keeps a fault from being planted and looked for, if anything does. */
+const obstacle = ({ file, find, name, tests }) => {
+  const times = readFileSync(join(root, file), "utf8").split(find).length - 1
+  if (times !== 1) return `"${name}" applies ${times} times to ${file}; it must apply once`
+  const missing = tests.find((it) => !existsSync(join(root, it)))
+  return missing === undefined ? undefined : `"${name}" is to be caught by ${missing}, which is not there`
+}
+
+const plant = (dir, { file, find, replace }) => {
   const path = join(dir, file)
   const source = readFileSync(path, "utf8")
-  const times = source.split(find).length - 1
-  if (times !== 1) throw new Error(`"${name}" applies ${times} times to ${file}; it must apply once`)
   writeFileSync(
     path,
     source.replace(find, () => replace)
   )
 }
 
-/** Runs the law tests of a copy; gives the first failure, or `undefined` where all of them pass. */
-const test = (dir) =>
+/** Runs tests of a copy; gives the first failure, or `undefined` where all of them pass. */
+const test = (dir, files, runs) =>
   new Promise((resolve, reject) => {
     const report = join(dir, "report.json")
-    const args = [
-      "run",
-      "test/laws",
-      "--bail=1",
-      "--testTimeout=5000",
-      "--hookTimeout=1000",
-      "--typecheck.enabled=false"
-    ]
+    const args = ["run", ...files, "--bail=1", "--testTimeout=5000", "--hookTimeout=1000", "--typecheck.enabled=false"]
     args.push("--minWorkers=1", "--maxWorkers=1", "--reporter=json", `--outputFile=${report}`)
     const child = spawn(process.execPath, [join(root, "node_modules/vitest/vitest.mjs"), ...args], {
       cwd: dir,
       detached: true,
-      env,
+      env: runs === undefined ? env : { ...env, BATON_LAW_RUNS: String(runs) },
       stdio: ["ignore", "pipe", "pipe"]
     })
     let output = ""
@@ -89,21 +88,29 @@ const test = (dir) =>
     })
   })
 
-const only = process.argv[2]
+const words = process.argv.slice(2)
+const only = words.find((word) => !word.startsWith("--"))
 const chosen = mutants.map((mutant, index) => ({ ...mutant, index })).filter(({ name }) => !only || name.includes(only))
 const started = Date.now()
 const seconds = () => `${Math.round((Date.now() - started) / 1000)} s`
 
 // Every patch is tried before the first test runs.
-for (const mutant of chosen) patch(copyTree("patches"), mutant)
-rmSync(join(cache, "patches"), { recursive: true, force: true })
+const obstacles = chosen.map(obstacle).filter((it) => it !== undefined)
+for (const it of obstacles) console.log(it)
+if (obstacles.length > 0) process.exit(1)
+if (words.includes("--check")) {
+  console.log(`${chosen.length} faults can be planted`)
+  process.exit(0)
+}
 
-console.log("The law tests of the tree as it is ...")
-const broken = await test(copyTree("none"))
+console.log("The tests of the tree as it is ...")
+const sound = copyTree("none")
+const broken = await test(sound, [...new Set(chosen.flatMap(({ tests }) => tests))])
 if (broken !== undefined) {
   console.log(`They fail without any fault: ${broken}`)
   process.exit(1)
 }
+rmSync(sound, { recursive: true, force: true })
 console.log(`They pass (${seconds()}). ${chosen.length} faults, ${width} at a time:`)
 
 let caught = 0
@@ -112,8 +119,8 @@ const queue = [...chosen]
 const work = async () => {
   for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
     const dir = copyTree(`${mutant.index + 1}`)
-    patch(dir, mutant)
-    const by = await test(dir)
+    plant(dir, mutant)
+    const by = await test(dir, mutant.tests, mutant.runs)
     if (by !== undefined) caught++
     const outcome = by === undefined ? "SURVIVED" : `caught by "${by}"`
     console.log(`${++done}/${chosen.length} (${seconds()}) ${mutant.name}: ${outcome}`)

@@ -4,7 +4,7 @@
 import * as OldSchema from "@effect/schema/Schema"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, FiberId, Layer, Schema, TestClock } from "effect"
-import { Agent, Model, Prices, Script, Sessions, SessionStore, Tool } from "effect-baton"
+import { Agent, Errors, Model, Prices, Script, Sessions, SessionStore, Tool } from "effect-baton"
 import { echo, engine, engineOver, messagesOf, open } from "../support/engine.js"
 import { problems } from "../support/validMessages.js"
 
@@ -81,6 +81,13 @@ describe("limits", () => {
       assert.strictEqual(reply.text, "The task failed. LimitReached: The operation reached its limit of 120 tokens.")
       const error = yield* Effect.flip(session.prompt("top", { limits: { tokens: 700 } }))
       assert.strictEqual(error.message, "The operation reached its limit of 700 tokens.")
+      // However much of its own a child may have, it is within its parent's.
+      const wide = Agent.make("child", { tools: [echo], delegate: "off", limits: { tokens: 10_000 } })
+      const other = yield* open(Agent.make("b", { subagents: [wide], delegate: "off" }), "t")
+      yield* Effect.exit(other.prompt("top", { limits: { tokens: 850 } }))
+      const end = (yield* other.history).at(-1)!
+      const used = end._tag === "OperationSettled" ? end.usage.total : usage(0, 0)
+      assert.isTrue(used.input >= 540 && used.input + used.output <= 850, JSON.stringify(used))
     }).pipe(
       Effect.provide(
         engine([
@@ -93,6 +100,18 @@ describe("limits", () => {
       )
     )
   )
+
+  it.effect("what an attempt that failed had been granted comes back before the next", () => {
+    let attempts = 0
+    const fail = new Errors.ModelUnavailable({ model: "m", reason: "overloaded" })
+    return Effect.gen(function* () {
+      const session = yield* open(Agent.make("a", { delegate: "off" }))
+      const running = yield* Effect.fork(session.prompt("flaky", { limits: { tokens: 9_000, retryDelay: 0 } }))
+      yield* TestClock.adjust("1 seconds")
+      assert.strictEqual((yield* Fiber.poll(running))._tag, "Some")
+      assert.strictEqual((yield* Fiber.join(running)).text, "done")
+    }).pipe(Effect.provide(engine([Script.on("flaky", () => (attempts++ === 0 ? { fail } : "done"))])))
+  })
 
   it.effect("tasks that run at once wait for what the others hold, and all are served", () => {
     const asked: Array<Model.ModelRequest> = []
@@ -253,6 +272,34 @@ describe("a structured result", () => {
           Script.on("list", Script.calls(Script.call("finish", { result: [1, 2] }))),
           Script.on("give", { text: "Sorry.", calls: [Script.call("give_up", { reason: "nothing to judge" })] }),
           Script.on("talk", "Just talk.")
+        ])
+      )
+    )
+  )
+
+  it.effect("is the first that was decoded, not the first that was called", () =>
+    Effect.gen(function* () {
+      const later = yield* Deferred.make<void>()
+      const slow = Schema.transformOrFail(Schema.String, Schema.String, {
+        strict: true,
+        decode: (text) => Effect.as(text === "slow" ? Deferred.await(later) : Deferred.succeed(later, undefined), text),
+        encode: (text) => Effect.succeed(text)
+      })
+      const session = yield* open(Agent.make("a", { delegate: "off" }))
+      const { value } = yield* session.prompt("go", { resultSchema: slow })
+      assert.strictEqual(value, "fast")
+      const results = (yield* messagesOf(session)).flatMap((it) => (it.role === "tool" ? it.results : []))
+      assert.deepStrictEqual(
+        results.map(({ text }) => text),
+        ["The work is finished already.", "Accepted."]
+      )
+    }).pipe(
+      Effect.provide(
+        engine([
+          Script.on(
+            "go",
+            Script.calls(Script.call("finish", { result: "slow" }), Script.call("finish", { result: "fast" }))
+          )
         ])
       )
     )

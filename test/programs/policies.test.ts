@@ -17,6 +17,8 @@ import {
   SessionStore,
   Tool
 } from "effect-baton"
+import { makeInbox } from "../../src/layers/Inbox.js"
+import type { Input } from "../../src/services/Inbox.js"
 import { open } from "../support/engine.js"
 import { begin, type Gate, gate, linesOf, type openEngine, type Play, settle, stage } from "../support/stage.js"
 import { problems } from "../support/validMessages.js"
@@ -265,6 +267,35 @@ describe("steer", () => {
         assert.isTrue(Exit.isInterrupted(yield* Fiber.join(cutting)))
         assert.deepStrictEqual(told(yield* session.history), ["go", "more", "(interrupted)"])
       }).pipe(Effect.provide(Layer.provideMerge(Engine.layer, Layer.merge(slow, model))))
+    })
+  )
+
+  it.effect("what joins a prompt that cannot store it is prompted by itself", () =>
+    Effect.gen(function* () {
+      let failed = false
+      const failing = Layer.map(SessionStore.layerMemory, (context) => {
+        const store = Context.get(context, SessionStore.SessionStore)
+        return Context.make(SessionStore.SessionStore, {
+          ...store,
+          append: (it) => {
+            const joins = it.entries.some((entry) => entry._tag === "User" && JSON.stringify(entry).includes("more"))
+            if (!joins || failed) return store.append(it)
+            failed = true
+            return Effect.fail(new Errors.SessionStoreError({ operation: "append", reason: "the disk is full" }))
+          }
+        })
+      })
+      const at = yield* gate
+      const model = Model.layerScripted([Script.on("go", { before: at.stop, text: "done" }), Script.always("alone")])
+      yield* Effect.gen(function* () {
+        const session = yield* open(plain)
+        const running = yield* begin(Effect.flip(session.prompt("go")))
+        const joining = yield* begin(session.prompt("more", { onBusy: "steer" }))
+        yield* at.open
+        assert.strictEqual((yield* Fiber.join(running))._tag, "SessionStoreError")
+        assert.deepInclude(yield* Fiber.join(joining), { _tag: "Reply", text: "alone" })
+        assert.deepStrictEqual(told(yield* session.history), ["go", "(failed)", "more", "(completed)"])
+      }).pipe(Effect.provide(Layer.provideMerge(Engine.layer, Layer.merge(failing, model))))
     })
   )
 
@@ -525,6 +556,24 @@ describe("from inside the session's own lineage", () => {
       })
   )
 
+  it.effect("a prompt that owes an answer and has no turn left for it fails, and the next one gives it", () =>
+    Effect.gen(function* () {
+      const on = stage((_, n) => (n === 0 ? Script.calls(Script.call("inside")) : `reply ${n}`))
+      const handle = yield* Deferred.make<Sessions.Session>()
+      const say = Effect.flatMap(Deferred.await(handle), (it) => it.prompt("psst", { onBusy: "followUp" }))
+      yield* Effect.gen(function* () {
+        const inside = tool(() => Effect.orDie(say))
+        const session = yield* open(Agent.make("a", { tools: [inside], delegate: "off" }))
+        yield* Deferred.succeed(handle, session)
+        const error = yield* Effect.flip(session.prompt("go", { limits: { turns: 2 } }))
+        assert.deepInclude(error, { _tag: "LimitReached", limit: "turns" })
+        yield* session.prompt("next")
+        assert.strictEqual(on.requests.at(-1)!.at(-1), "user: psst")
+        clean(on)
+      }).pipe(Effect.provide(on.layer))
+    })
+  )
+
   it.effect("what was admitted from inside a prompt that fails goes to the next prompt", () =>
     Effect.gen(function* () {
       const fail = new Errors.ModelRejected({ model: "m", reason: "no" })
@@ -543,6 +592,27 @@ describe("from inside the session's own lineage", () => {
       }).pipe(Effect.provide(on.layer))
     })
   )
+})
+
+describe("what is given back to an inbox", () => {
+  it("stands before what came since", () => {
+    const inbox = makeInbox()
+    const inputOf = (text: string): Input => ({
+      content: [{ type: "text", text }],
+      when: "steer",
+      promised: false,
+      onDelivered: () => undefined
+    })
+    const first = inputOf("first")
+    const second = inputOf("second")
+    const third = inputOf("third")
+    inbox.put("i", first)
+    inbox.put("i", second)
+    const taken = inbox.take("i", "steer")
+    inbox.put("i", third)
+    inbox.giveBack("i", taken)
+    assert.deepStrictEqual(inbox.take("i", "all"), [first, second, third])
+  })
 })
 
 describe("rollback", () => {
@@ -739,6 +809,31 @@ describe("rollback", () => {
         yield* Fiber.interrupt(cancelled)
         yield* session.prompt("last", { onBusy: "rollback" })
         assert.include(on.requests.at(-1)!.at(-1), "for ever")
+        clean(on)
+      }).pipe(Effect.provide(on.layer))
+    })
+  )
+
+  it.effect("takes nothing back that another interrupted, though that one went away before it began", () =>
+    Effect.gen(function* () {
+      const at = yield* gate
+      const stuck = Tool.make("work", {
+        description: "x",
+        run: () => Effect.uninterruptible(Effect.as(at.stop, "worked"))
+      })
+      const on = stage((_, n) => (n === 0 ? Script.calls(Script.call("work")) : "ok"))
+      yield* Effect.gen(function* () {
+        const session = yield* open(Agent.make("a", { tools: [stuck], delegate: "off" }))
+        yield* begin(Effect.exit(session.prompt("go")))
+        yield* at.reached
+        const other = yield* begin(session.prompt("other", { onBusy: "interrupt" }))
+        const back = yield* begin(session.prompt("back", { onBusy: "rollback" }))
+        yield* Fiber.interrupt(other)
+        yield* at.open
+        assert.deepInclude(yield* Fiber.join(back), { _tag: "Reply", text: "ok" })
+        const entries = yield* session.history
+        assert.deepStrictEqual(cut(entries), [])
+        assert.deepStrictEqual(told(entries), ["go", "(interrupted)", "back", "(completed)"])
         clean(on)
       }).pipe(Effect.provide(on.layer))
     })

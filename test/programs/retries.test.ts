@@ -173,6 +173,22 @@ describe("retries", () => {
     }).pipe(Effect.provide(engine))
   })
 
+  it.effect("each fallback model has all its attempts", () => {
+    const { engine, requests } = modelOf(
+      [fails(transient()), fails(transient()), fails(transient()), fails(transient()), says("never asked for")],
+      { fallbacks: ["m", "second"] }
+    )
+    return Effect.gen(function* () {
+      const session = yield* open(agent)
+      const error = yield* passing(yield* Effect.fork(Effect.flip(session.prompt("go", { limits: { retries: 1 } }))))
+      assert.deepStrictEqual(
+        requests.map(({ model }) => model),
+        ["m", "m", "second", "second"]
+      )
+      assert.deepInclude(error, { _tag: "ModelUnavailable", attempts: 2 })
+    }).pipe(Effect.provide(engine))
+  })
+
   it.effect("an empty reply is asked for once more, then it is the reply", () => {
     const { engine, requests } = modelOf([says(""), says(" \n"), says("never asked for")])
     return Effect.gen(function* () {
@@ -255,6 +271,28 @@ describe("retries", () => {
       yield* Fiber.join(stopping)
       assert.strictEqual((yield* session.prompt("next")).text, "next")
     }).pipe(Effect.provide(engine))
+  })
+
+  it.effect("what a model says that was given up is not heard", () => {
+    const late: Array<Parameters<Answer>[1]> = []
+    const deaf: Answer = (_, emit) => {
+      late.push(emit)
+      return Effect.uninterruptible(Effect.never)
+    }
+    const { engine } = modelOf([deaf, says("done")])
+    return Effect.scoped(
+      Effect.gen(function* () {
+        const events = yield* recorder
+        const session = yield* open(agent)
+        const running = yield* Effect.fork(session.prompt("go", { limits: { retryDelay: 0 } }))
+        yield* TestClock.adjust("305 seconds")
+        const before = yield* Fiber.join(running)
+        late[0]!({ _tag: "TextDelta", text: "late" })
+        late[0]!({ _tag: "Notice", message: "late" })
+        assert.strictEqual(before.text, "done")
+        assert.notInclude(JSON.stringify(yield* events), "late")
+      })
+    ).pipe(Effect.provide(engine))
   })
 
   it.effect("what an interrupted attempt had used is counted once", () => {

@@ -16,10 +16,10 @@ describe("secrets", () => {
     Script.on(
       "go",
       {
-        reasoning: `I know ${canary}`,
-        text: `The key is ${canary}, and ${canary.slice(0, 9)} is no key.`,
+        reasoning: `I know ${canary}, not ${canary.slice(0, 4)}`,
+        text: `The key is ${canary}, and ${canary.slice(0, 9)} is no key, nor is ${canary.slice(0, 5)}`,
         chunk: 5,
-        calls: [Script.call("leak", { key: canary }), Script.call("fail")]
+        calls: [Script.call("leak", { key: `${canary} and ${canary}` }), Script.call("fail")]
       },
       canary
     ),
@@ -34,8 +34,11 @@ describe("secrets", () => {
       const session = yield* open(Agent.make("a", { tools: [leak, fail] }))
       const reply = yield* session.prompt(`go, ${canary}, it is short`)
       yield* Effect.flip(session.prompt("bad"))
-      const said = (yield* events).flatMap((event) => (event._tag === "TextDelta" ? [event.text] : [])).join("")
-      assert.strictEqual(said, "The key is <redacted>, and canary-5f is no key.<redacted>")
+      const heard = yield* events
+      const said = (tag: "TextDelta" | "ReasoningDelta") =>
+        heard.flatMap((event) => (event._tag === tag ? [event.text] : [])).join("")
+      assert.strictEqual(said("ReasoningDelta"), "I know <redacted>, not cana")
+      assert.strictEqual(said("TextDelta"), "The key is <redacted>, and canary-5f is no key, nor is canar<redacted>")
       for (const told of [yield* events, yield* session.history, reply]) {
         assert.notInclude(JSON.stringify(told), canary)
         assert.include(JSON.stringify(told), "<redacted>")

@@ -14,10 +14,14 @@ describe("shutdown", () => {
   it.effect("interrupts a prompt, its task and who stands in line, and records who did it", () =>
     Effect.gen(function* () {
       const both = yield* Deferred.make<void>()
+      const letGo = yield* Deferred.make<void>()
       let at = 0
       const hang = Tool.make("hang", {
-        description: "Never ends",
-        run: () => Effect.zipRight(++at === 2 ? Deferred.succeed(both, undefined) : Effect.void, Effect.never)
+        description: "Never ends by itself, and takes its time when it is told to",
+        run: () =>
+          Effect.zipRight(++at === 2 ? Deferred.succeed(both, undefined) : Effect.void, Effect.never).pipe(
+            Effect.onInterrupt(() => Deferred.await(letGo))
+          )
       })
       const child = Agent.make("child", { tools: [hang], delegate: "off" })
       const agent = Agent.make("a", { tools: [hang], subagents: [child], delegate: "off" })
@@ -34,7 +38,11 @@ describe("shutdown", () => {
       yield* Deferred.await(both)
       const waiting = yield* Effect.fork(session.prompt("later", { onBusy: "wait" }))
       yield* Effect.yieldNow()
-      yield* Scope.close(scope, Exit.void)
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* Effect.repeatN(Effect.yieldNow(), 200)
+      assert.strictEqual((yield* Fiber.poll(closing))._tag, "None", "it waits for what it interrupts")
+      yield* Deferred.succeed(letGo, undefined)
+      yield* Fiber.join(closing)
       for (const fiber of [running, waiting]) {
         const exit = yield* Fiber.await(fiber)
         assert.isTrue(Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause))

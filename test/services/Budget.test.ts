@@ -102,6 +102,39 @@ describe("Budget", () => {
     })
   )
 
+  it.effect("serves in order of arrival; who goes away while it waits lets those behind it go on", () =>
+    Effect.gen(function* () {
+      const budget = new Budget({ tokens: 100, cost: Number.POSITIVE_INFINITY })
+      yield* budget.reserve(wish(0, 60))
+      const large = yield* Effect.fork(budget.reserve(wish(50, 20)))
+      const small = yield* Effect.fork(budget.reserve(wish(5, 5)))
+      yield* Effect.yieldNow()
+      assert.deepStrictEqual(budget.reserved, { tokens: 60, cost: 0 })
+      yield* Fiber.interrupt(large)
+      yield* Effect.yieldNow()
+      assert.strictEqual((yield* Fiber.poll(small))._tag, "Some")
+      assert.deepStrictEqual(budget.reserved, { tokens: 70, cost: 0 })
+    })
+  )
+
+  it.effect("takes back what it grants in the instant in which the asker is interrupted", () =>
+    Effect.gen(function* () {
+      for (const interruptedFirst of [true, false]) {
+        const budget = new Budget({ tokens: 100, cost: Number.POSITIVE_INFINITY })
+        const held = yield* budget.reserve(wish(0, 100))
+        const asking = yield* Effect.fork(budget.reserve(wish(10, 40)))
+        yield* Effect.yieldNow()
+        if (interruptedFirst) asking.unsafeInterruptAsFork(FiberId.none)
+        held.settle({ tokens: 20, cost: 0 })
+        assert.deepStrictEqual(budget.reserved, { tokens: 50, cost: 0 })
+        if (!interruptedFirst) asking.unsafeInterruptAsFork(FiberId.none)
+        assert.isTrue(Exit.isInterrupted(yield* Fiber.await(asking)))
+        assert.deepStrictEqual(budget.reserved, { tokens: 0, cost: 0 })
+        assert.strictEqual((yield* budget.reserve(wish(10, 200))).output, 70)
+      }
+    })
+  )
+
   it("over random interleavings and cancellations of a tree", () => {
     const round = fc.record({
       least: fc.integer({ min: 0, max: 30 }),

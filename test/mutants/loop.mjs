@@ -1,0 +1,237 @@
+/**
+ * Faults in the turns of a prompt: a round-trip, its retries, and what is counted and told of them.
+ */
+
+const round = "src/programs/round.ts"
+const turn = "src/programs/turn.ts"
+const reply = "src/programs/Reply.ts"
+const operation = "src/programs/operation.ts"
+const byRetries = ["test/programs/retries.test.ts"]
+const byEvents = ["test/programs/events.property.test.ts"]
+
+export const loop = [
+  {
+    name: "round: nobody watches a silent model",
+    file: round,
+    find: "if (idle !== Number.POSITIVE_INFINITY) look()",
+    replace: "void look",
+    tests: byRetries
+  },
+  {
+    name: "round: what a model says does not count as a sign of life",
+    file: reply,
+    find: "    this.heardAt = this.operation.clock.unsafeCurrentTimeMillis()\n",
+    replace: "",
+    tests: byRetries
+  },
+  {
+    name: "round: a late reply is taken",
+    file: reply,
+    find: "    if (this.ended) return\n",
+    replace: "",
+    tests: byRetries
+  },
+  {
+    name: "round: the fiber of a model that is given up is not ended",
+    file: operation,
+    find: "    fiber.unsafeInterruptAsFork(fiber.id())\n    this.watch(",
+    replace: "    void fiber\n    this.watch(",
+    tests: byRetries
+  },
+  {
+    name: "round: a model that cannot be interrupted is waited for",
+    file: round,
+    find: "operation.endAsking(() => resume(Effect.succeed(undefined)))",
+    replace: "operation.endAsking(() => undefined)",
+    tests: byRetries
+  },
+  {
+    name: "round: an interrupted operation waits for a model that cannot be",
+    file: operation,
+    find: "      running.endAsking(go)\n",
+    replace: "      running.endAsking(() => undefined)\n",
+    tests: byRetries
+  },
+  {
+    name: "turn: attempts in a row are not counted",
+    file: turn,
+    find: "inARow: failed.inARow + 1",
+    replace: "inARow: failed.inARow",
+    tests: byRetries
+  },
+  {
+    name: "turn: the next model inherits the attempts of the one before",
+    file: turn,
+    find: "ask({ ...failed, inARow: 0, last })",
+    replace: "ask({ ...failed, last })",
+    tests: byRetries
+  },
+  {
+    name: "turn: attempts are counted over the whole prompt",
+    file: turn,
+    find: "const none: Attempts = { inARow: 0,",
+    replace: "let kept = 0\nconst none: Attempts = { get inARow() { return kept++ },",
+    tests: byRetries
+  },
+  {
+    name: "turn: what the provider asks for is not heeded",
+    file: turn,
+    find: "if (asked !== undefined) return Effect.succeed(asked)",
+    replace: "void asked",
+    tests: byRetries
+  },
+  {
+    name: "turn: waits however long the provider asks",
+    file: turn,
+    find: "if (!tooLong && failed.inARow",
+    replace: "if (failed.inARow",
+    tests: byRetries
+  },
+  {
+    name: "turn: the wait does not grow",
+    file: turn,
+    find: "first * 2 ** inARow",
+    replace: "first * 2 ** Math.min(0, inARow)",
+    tests: byRetries
+  },
+  {
+    name: "turn: a permanent error is tried again",
+    file: turn,
+    find: `if (error._tag === "ModelUnavailable") return wait(`,
+    replace: `if (error._tag === "ModelUnavailable" || error._tag === "ModelRejected") return wait(`,
+    tests: byRetries
+  },
+  {
+    name: "turn: no fallback is tried",
+    file: turn,
+    find: "const [next, ...fallbacks] = call.fallbacks",
+    replace: "const [next, ...fallbacks] = call.fallbacks.slice(call.fallbacks.length)",
+    tests: byRetries
+  },
+  {
+    name: "turn: a fallback that nobody serves is not passed over",
+    file: turn,
+    find: `error._tag === "ModelNotConfigured" ? failed.last : undefined`,
+    replace: "undefined",
+    tests: ["test/programs/inputs.test.ts"]
+  },
+  {
+    name: "turn: every fallback is the first",
+    file: turn,
+    find: "{ ...call, model: next, fallbacks }",
+    replace: "{ ...call, model: next, fallbacks: [next, ...fallbacks] }",
+    tests: byRetries
+  },
+  {
+    name: "turn: an empty reply is not asked for again",
+    file: turn,
+    find: "const again = isEmpty(it) && ",
+    replace: "const again = isEmpty(it) && failed.empty && ",
+    tests: byRetries
+  },
+  {
+    name: "turn: empty replies are asked for again and again",
+    file: turn,
+    find: "!failed.empty && ",
+    replace: "",
+    tests: byRetries
+  },
+  {
+    name: "usage: a failed attempt counts twice",
+    file: turn,
+    find: "journal.retries = Usage.add(journal.retries, usage)",
+    replace: "journal.retries = Usage.add(Usage.add(journal.retries, usage), usage)",
+    tests: byRetries
+  },
+  {
+    name: "usage: a reply that was cut is forgotten",
+    file: operation,
+    find: "  journal.turns = Usage.add(journal.turns, usage)\n  const text",
+    replace: "  const text",
+    tests: byRetries
+  },
+  {
+    name: "usage: a cut reply of which nothing is kept is forgotten",
+    file: operation,
+    find: "    journal.retries = Usage.add(journal.retries, usage)\n    return []",
+    replace: "    return []",
+    tests: byRetries
+  },
+  {
+    name: "usage: the last reply is not counted",
+    file: operation,
+    find: "  running.count()\n",
+    replace: "",
+    tests: byRetries
+  },
+  {
+    name: "usage: a stored reply counts again when the operation is cut",
+    file: operation,
+    find: "Usage.add(this.journal.turns, this.reply.used())\n    this.drop()",
+    replace: "Usage.add(this.journal.turns, this.reply.used())",
+    tests: ["test/programs/usage.property.test.ts"]
+  },
+  {
+    name: "usage: tasks are not counted",
+    file: "src/programs/task.ts",
+    find: "  journal.tasks = Usage.add(journal.tasks, usage)\n",
+    replace: "  void journal\n",
+    tests: ["test/programs/limits.test.ts"]
+  },
+  {
+    name: "usage: what costs nothing hides what the next costs",
+    file: "src/services/Usage.ts",
+    find: "a.cost + (b.cost ?? 0)",
+    replace: "a.cost",
+    tests: ["test/programs/limits.test.ts"]
+  },
+  {
+    name: "events: a turn that fails has no end",
+    file: operation,
+    find: "if (!this.inTurn) return",
+    replace: "if (!this.inTurn || error !== undefined) return",
+    tests: byEvents
+  },
+  {
+    name: "events: what was left behind ends after its operation",
+    file: operation,
+    find: "  return leaving.size === 0\n",
+    replace: "  return leaving.size >= 0\n",
+    tests: byEvents
+  },
+  {
+    name: "events: an end that cannot be stored is not told",
+    file: operation,
+    find: "      tellUnstored(running, drafts)\n",
+    replace: "",
+    tests: ["test/programs/faults.test.ts"]
+  },
+  {
+    name: "events: nobody is told that a session is idle",
+    file: operation,
+    find: `onIdle: () => engine.events.publish({ _tag: "Idle", session: ref.id, at: clock.unsafeCurrentTimeMillis() })`,
+    replace: "onIdle: () => undefined",
+    tests: byEvents
+  },
+  {
+    name: "spans: made for Effect's own tracer",
+    file: "src/programs/spans.ts",
+    find: "Context.unsafeGet(services, Tracer.Tracer) !== own && ",
+    replace: "services !== own && ",
+    tests: ["test/programs/spans.test.ts"]
+  },
+  {
+    name: "spans: what is done in a span does not have it for its parent",
+    file: "src/programs/spans.ts",
+    find: "restore(Effect.withParentSpan(effect, span))",
+    replace: "restore(effect)",
+    tests: ["test/programs/spans.test.ts"]
+  },
+  {
+    name: "spans: a failure's words are told",
+    file: "src/programs/spans.ts",
+    find: `(error instanceof Error ? error : "failed")`,
+    replace: "error",
+    tests: ["test/programs/spans.test.ts"]
+  }
+]
