@@ -62,7 +62,8 @@ describe("entries of a registry", () => {
   it.effect("know the limits of well-known models, which a name may override", () =>
     Effect.gen(function* () {
       const { info } = yield* Model.Model
-      assert.deepStrictEqual(info?.("fast"), { contextWindow: 200_000, maxOutput: 64_000 })
+      const name = "anthropic/claude-haiku-4-5"
+      assert.deepStrictEqual(info?.("fast"), { name, contextWindow: 200_000, maxOutput: 64_000 })
       assert.deepStrictEqual(info?.("openai/gpt-5"), { contextWindow: 1000, maxOutput: 128_000 })
       assert.strictEqual(info?.("openai/gpt-unheard-of"), undefined)
       assert.strictEqual(info?.("scripted"), undefined)
