@@ -157,16 +157,16 @@ const run = (
   const thinking = options?.thinking ?? agent.thinking ?? inherited?.thinking
   const budget = budgetOf(limits, own, inherited)
   journal.call = { model, fallbacks: fallbacks.filter((it) => it !== model), thinking, limits, budget }
-  const turns = converse(running, options?.tools, wanted)
+  const turns = () => converse(running, options?.tools, wanted)
   // A child stands within its parent's time.
   const wallTime = inherited === undefined ? limits.wallTime : (own?.wallTime ?? Number.POSITIVE_INFINITY)
-  return wallTime === Number.POSITIVE_INFINITY ? turns : within(wallTime, turns)
+  return wallTime === Number.POSITIVE_INFINITY ? turns() : within(wallTime, Effect.suspend(turns))
 }
 
 /** What an agent and a call set themselves; most set nothing, and what is `undefined` is not set. */
 const ownLimits = (agent: Partial<OwnLimits>, call: Partial<OwnLimits> | undefined): Partial<OwnLimits> | undefined => {
-  const set = Object.entries({ ...agent, ...defined(call) }).filter(([, value]) => value !== undefined)
-  return set.length === 0 ? undefined : Object.fromEntries(set)
+  const own = { ...defined(agent), ...defined(call) }
+  return Object.keys(own).length === 0 ? undefined : own
 }
 
 const defined = (limits: Partial<OwnLimits> | undefined): Partial<OwnLimits> =>

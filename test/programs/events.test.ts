@@ -1,9 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Stream } from "effect"
 import { Agent, type Event, Events, Model, Script, Sessions, SessionStore } from "effect-baton"
+import { EventPairs } from "effect-baton/testing"
 import { echo, engine, engineOver, open, recorder } from "../support/engine.js"
-
-/** What the model was told of each call of the first turn. */
 
 describe("events", () => {
   it.scoped("every start has one end, before the end of what it is part of", () =>
@@ -16,7 +15,7 @@ describe("events", () => {
         yield* session.prompt("go")
         yield* session.task("sub")
         const all = yield* events
-        pairs(all)
+        assert.deepStrictEqual(EventPairs.unpaired(all), [])
         assert.strictEqual(all.filter((event) => event._tag === "Idle" && event.session === "s").length, 2)
       }).pipe(
         Effect.provide(
@@ -105,42 +104,3 @@ describe("events", () => {
     }).pipe(Effect.provide(engine([Script.always("ok")])))
   )
 })
-
-/** Fails unless starts and ends match and nest. */
-const pairs = (events: ReadonlyArray<Event.Event>): void => {
-  const open: Array<string> = []
-  const ended = (key: string) => {
-    assert.include(open, key)
-    open.splice(open.indexOf(key), 1)
-  }
-  for (const event of events) {
-    switch (event._tag) {
-      case "OperationStarted":
-        open.push(`operation ${event.session}`)
-        break
-      case "ToolStarted":
-        open.push(`tool ${event.session} ${event.callId}`)
-        break
-      case "TaskStarted":
-        open.push(`task ${event.session} ${event.child}`)
-        break
-      case "ToolSettled":
-        if (open.includes(`tool ${event.session} ${event.callId}`)) ended(`tool ${event.session} ${event.callId}`)
-        break
-      case "TaskCompleted":
-      case "TaskFailed":
-        assert.notInclude(open, `operation ${event.child}`)
-        ended(`task ${event.session} ${event.child}`)
-        break
-      case "OperationCompleted":
-      case "OperationFailed":
-      case "OperationInterrupted":
-        ended(`operation ${event.session}`)
-        assert.deepStrictEqual(
-          open.filter((key) => key.split(" ")[1] === event.session),
-          []
-        )
-    }
-  }
-  assert.deepStrictEqual(open, [])
-}

@@ -77,6 +77,8 @@ const run = (seed: number, at: number) => {
   }).pipe(Effect.provide(engine(script)))
   const { exit } = runSeeded(program, {
     seed,
+    // Building the engine takes thousands of steps; there are some left for the prompt.
+    maxYields: 1_000,
     onStep: (step) => {
       if (prompt === undefined) begin = step + 1
       if (step !== at || over) return
@@ -127,7 +129,7 @@ const check = ({ childEntries, effects, entries, exit, free, next }: Outcome): v
 
 describe("a prompt with parallel tools and a task", () => {
   for (const seed of [1, 2, 3]) {
-    it(`interrupted at every scheduler step (seed ${seed})`, async () => {
+    it(`interrupted at every scheduler step (seed ${seed})`, { timeout: 120_000 }, async () => {
       let cut = 0
       for (let at = run(seed, -1).begin; ; at++) {
         const { exit, reached } = run(seed, at)

@@ -84,8 +84,6 @@ export const unpaired = (events: Iterable<Event>, table: ReadonlyArray<Pair> = p
         if (finishes.holds?.(event, start) === true) found.push(`${event._tag} (${key}) before the end of ${inner}`)
       }
     }
-    // Ids of calls are unique within their turn.
-    if (event._tag === "AssistantMessage") closed.clear()
   }
   for (const [key, start] of open) found.push(`${start._tag} (${key}) has no end`)
   return found
