@@ -7,11 +7,12 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^effect-baton$/, replacement: source("index") },
-      { find: /^effect-baton\/(node|ai|schema|testing)$/, replacement: source("$1") }
+      { find: /^effect-baton\/(node|ai|schema|sql|sqlite|testing)$/, replacement: source("$1") }
     ]
   },
   test: {
     include: ["test/**/*.test.ts"],
+    globalSetup: ["test/support/postgresSetup.ts"],
     typecheck: { enabled: true, include: ["test/types/**/*.test-d.ts"], ignoreSourceErrors: true },
     pool: "forks",
     minWorkers: 1,

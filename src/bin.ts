@@ -9,7 +9,14 @@ try {
   main()
 } catch (error) {
   if (!isMissing(error)) throw error
-  const line = installLine("@effect/cli", "@effect/platform", "@effect/platform-node")
+  const line = installLine(
+    "@effect/cli",
+    "@effect/platform",
+    "@effect/platform-node",
+    "@effect/sql",
+    "@effect/experimental",
+    "libsql"
+  )
   process.stderr.write(`The executable needs packages that are not installed: ${line}\n`)
   process.exitCode = 2
 }

@@ -31,6 +31,7 @@ export const layer: Layer.Layer<SandboxTools, never, Sandbox> = Layer.effect(
       description: tool.description,
       deadline: tool.deadline,
       polling: tool.polling,
+      effects: tool.effects,
       get inputSchema() {
         return tool.inputSchema
       },

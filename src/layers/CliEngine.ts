@@ -1,19 +1,21 @@
 /**
- * The engine of the executable: sessions in memory, in a sandbox on this machine, with the models that were chosen.
+ * The engine of the executable: sessions in a file, in a sandbox on this machine, with the models that were chosen.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Setup } from "../programs/cli.js"
-import type { ModelNotConfigured, SandboxError } from "../services/Errors.js"
+import type { ModelNotConfigured, SandboxError, SessionStoreError, UnsupportedFormat } from "../services/Errors.js"
 import type { Events } from "../services/Events.js"
 import type { Model } from "../services/Model.js"
 import type { ModelChoice } from "../services/ModelChoice.js"
 import type { Sandbox, SandboxTools } from "../services/Sandbox.js"
 import type { Sessions } from "../services/Session.js"
+import type { SessionStore } from "../services/SessionStore.js"
 import * as Known from "./ai/knownModels.js"
 import { load } from "./ai/load.js"
 import type * as AiEntries from "./AiEntries.js"
 import * as BuiltinTools from "./BuiltinTools.js"
+import * as CliStore from "./CliStore.js"
 import * as Engine from "./Engine.js"
 import * as InspectScript from "./InspectScript.js"
 import * as ModelRegistry from "./ModelRegistry.js"
@@ -22,10 +24,13 @@ import * as ScriptedModel from "./ScriptedModel.js"
 
 export const layer = (
   setup: Setup
-): Layer.Layer<Sessions | Events | Sandbox | SandboxTools, ModelNotConfigured | SandboxError> =>
+): Layer.Layer<
+  Sessions | Events | Sandbox | SandboxTools | SessionStore,
+  ModelNotConfigured | SandboxError | SessionStoreError | UnsupportedFormat
+> =>
   Layer.provideMerge(
-    Engine.layerMemory,
-    Layer.provideMerge(BuiltinTools.layer, NodeSandbox.layer({ root: setup.cwd }))
+    Engine.layer,
+    Layer.merge(CliStore.layer(setup), Layer.provideMerge(BuiltinTools.layer, NodeSandbox.layer({ root: setup.cwd })))
   ).pipe(Layer.provide(models(setup.model)))
 
 /** Every model that the environment makes available. A provider is loaded when one of its models is first asked for. */

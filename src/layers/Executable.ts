@@ -9,14 +9,25 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Cli from "../programs/cli.js"
 import * as CliEngine from "./CliEngine.js"
+import * as CliStore from "./CliStore.js"
+import { isGone } from "./history/ownerName.js"
+import * as Signals from "./Signals.js"
 import * as Stdio from "./Stdio.js"
 
 const { version } = createRequire(import.meta.url)("../../package.json") as { readonly version: string }
 
 /** Runs the process. It ends with the exit code of `Cli.exitCode`. */
 export const main = (): void =>
-  Cli.run(process.argv, { version, engine: CliEngine.layer }).pipe(
-    Effect.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, Stdio.layer)),
+  Signals.run((stop) =>
+    Cli.run(process.argv, {
+      version,
+      engine: CliEngine.layer,
+      store: CliStore.layer,
+      exists: CliStore.exists,
+      stop,
+      isGone
+    }).pipe(Effect.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, Stdio.layer)))
+  ).pipe(
     NodeRuntime.runMain({
       disableErrorReporting: true,
       teardown: (exit, onExit) => onExit(Cli.exitCode(exit))

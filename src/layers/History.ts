@@ -6,91 +6,272 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as RuntimeFlags from "effect/RuntimeFlags"
-import { place } from "../services/Draft.js"
+import { Alarms } from "../services/Alarms.js"
+import { type Draft, place } from "../services/Draft.js"
 import type { Entry } from "../services/Entry.js"
-import { SessionNotFound, type SessionStoreError, type StoreError } from "../services/Errors.js"
+import { CorruptRecord, SessionNotFound, SessionOwned, StaleLease, type StoreError } from "../services/Errors.js"
 import { ofEntry } from "../services/Event.js"
 import { Events } from "../services/Events.js"
 import { History, type Journal, type Write } from "../services/History.js"
 import { Ids } from "../services/Ids.js"
-import { type SessionRow, SessionStore } from "../services/SessionStore.js"
+import { Leases } from "../services/Leases.js"
+import type { Running } from "../services/Operation.js"
+import { type Append, type Appended, type SessionRow, SessionStore } from "../services/SessionStore.js"
 import { makeKept } from "./history/kept.js"
+import { makeRenewals } from "./history/renewals.js"
+import { ownerName } from "./history/ownerName.js"
 
-export const layer: Layer.Layer<History, never, SessionStore | Events> = Layer.effect(
+export const layer: Layer.Layer<History, never, SessionStore | Events | Alarms> = Layer.scoped(
   History,
-  Effect.map(Effect.all([SessionStore, Events, Ids]), ([store, events, ids]) => make(store, events, ids.unsafeNext()))
+  Effect.gen(function* () {
+    const ids = yield* Ids
+    const store = yield* SessionStore
+    const leases = yield* Leases
+    const owner = ownerName(ids.unsafeNext())
+    const renewals = yield* makeRenewals(store, yield* Alarms, owner, leases)
+    return make(store, yield* Events, owner, leases.duration, renewals)
+  })
 )
+
+type Failure = StoreError | SessionOwned
 
 const make = (
   store: Context.Tag.Service<SessionStore>,
   events: Context.Tag.Service<Events>,
-  owner: string
+  owner: string,
+  leaseFor: number,
+  renewals: Effect.Effect.Success<ReturnType<typeof makeRenewals>>
 ): Context.Tag.Service<History> => {
-  /** The journals of the operations that run. */
-  const live = new Map<string, Journal>()
   const kept = makeKept()
+  /** Ends that could not be stored, by incarnation. */
+  const owed = new Map<string, Owed>()
 
   const begin = (
     session: string,
     incarnation: string,
     known: Journal | undefined
-  ): Effect.Effect<Journal, SessionNotFound | StoreError> =>
-    Effect.flatMap(store.get(session), (row): Effect.Effect<Journal, SessionNotFound | StoreError> => {
-      if (row?.incarnation !== incarnation) return new SessionNotFound({ session })
-      if (row.owner === owner) return catchUp(row, known)
-      return Effect.flatMap(store.claim(session, incarnation, owner), (claimed) => catchUp(claimed, known))
+  ): Effect.Effect<Journal, SessionNotFound | Failure> => {
+    if (owed.size > 0) return settlingChildren(session, incarnation, known)
+    if (known !== undefined) {
+      const journal = kept.newest(known.row, known)
+      if (journal.atRest) return Effect.succeed(journal)
+    }
+    return catchingUp(session, incarnation, known)
+  }
+
+  /** A child may never be begun again: what is owed to it is stored with whatever comes next. */
+  const settlingChildren = (
+    session: string,
+    incarnation: string,
+    known: Journal | undefined
+  ): Effect.Effect<Journal, SessionNotFound | Failure> =>
+    Effect.zipRight(
+      Effect.forEach(
+        [...owed].filter(([id, { journal }]) => id !== incarnation && isFreeChild(journal)),
+        ([id, { journal }]) => Effect.ignore(catchingUp(journal.row.id, id, journal)),
+        { discard: true }
+      ),
+      catchingUp(session, incarnation, known)
+    )
+
+  const isFreeChild = ({ row }: Journal): boolean => row.parent !== null && renewals.current(row.id) === undefined
+
+  const catchingUp = (
+    session: string,
+    incarnation: string,
+    known: Journal | undefined
+  ): Effect.Effect<Journal, SessionNotFound | Failure> =>
+    Effect.flatMap(store.get(session), (row): Effect.Effect<Journal, SessionNotFound | Failure> => {
+      if (row?.incarnation !== incarnation) {
+        owed.delete(incarnation)
+        return new SessionNotFound({ session })
+      }
+      if (row.leased && row.owner !== null && row.owner !== owner) {
+        return new SessionOwned({ session, owner: row.owner, running: row.running })
+      }
+      return Effect.flatMap(catchUp(row, known), (journal) => {
+        const end = owed.get(incarnation)
+        if (end === undefined) return Effect.succeed(journal)
+        owed.delete(incarnation)
+        return journal.running?.operationId === end.operationId ? settleOwed(journal, end) : Effect.succeed(journal)
+      })
     })
 
   /** Entries never change, so what is known stays known. */
   const catchUp = (row: SessionRow, known: Journal | undefined): Effect.Effect<Journal, StoreError> => {
     const journal = kept.newest(row, known)
     journal.row = row
+    journal.epoch = row.epoch
+    journal.owned = row.owner === owner
+    journal.inbox = row.inbox
+    journal.unsure = false
     if (journal.nextSeq === row.nextSeq) return Effect.succeed(journal)
-    return Effect.map(store.read(row.id, row.incarnation, journal.nextSeq), (entries) => {
-      for (const entry of entries) learn(journal, entry)
-      return journal
+    return Effect.flatMap(store.read(row.id, row.incarnation, journal.nextSeq), (entries) => {
+      for (const [i, entry] of entries.entries()) {
+        const reason = problemOf(journal, entry) ?? learnt(journal, entry)
+        if (reason === undefined) continue
+        return new CorruptRecord({ session: row.id, seq: entry.id, reason, readable: entries.slice(0, i) })
+      }
+      return Effect.succeed(journal)
     })
   }
 
-  /** Stores writes as one, then lets those that came meanwhile be stored as the next. */
-  const write = (journal: Journal, writes: ReadonlyArray<Write>, at: number): Effect.Effect<void, StoreError> => {
-    const { epoch, id, incarnation } = journal.row
-    const expectedSeq = journal.nextSeq
-    const entries: Array<Entry> = []
-    let { head } = journal
-    for (const { drafts, operationId } of writes) {
-      for (const draft of drafts) {
-        const seq = expectedSeq + entries.length
-        // The head moves by an entry whose parent is the place that it moves to.
-        entries.push(place(draft, seq, draft._tag === "HeadMoved" ? draft.parentId : head, at, operationId))
-        head = seq
+  /** Stores an end that could not be stored before. Those who listen have heard of it. */
+  const settleOwed = (journal: Journal, end: Owed): Effect.Effect<Journal, Failure> =>
+    Effect.matchCauseEffect(
+      Effect.uninterruptible(
+        Effect.clockWith((clock) => {
+          const lease = journal.owned ? "release" : "claim"
+          const entries = placed(
+            journal,
+            [{ operationId: end.operationId, drafts: end.drafts, options: none }],
+            clock.unsafeCurrentTimeMillis()
+          )
+          return Effect.map(store.append(appendOf(journal, entries, none, lease, null)), (appended) => {
+            became(journal, lease, appended)
+            for (const entry of entries) learn(journal, entry)
+          })
+        })
+      ),
+      {
+        onFailure: (cause) => {
+          owed.set(journal.row.incarnation, end)
+          return Effect.failCause(cause)
+        },
+        onSuccess: () => Effect.succeed(journal)
       }
-    }
-    const children = writes.length === 1 ? writes[0]!.children : writes.flatMap((it) => it.children)
-    const stored = Effect.suspend(() =>
-      store.append({ session: id, incarnation, epoch, expectedSeq, entries, children })
     )
-    return Effect.matchCauseEffect(stored, {
-      onFailure: (cause) => {
-        next(journal)
-        return Effect.failCause(cause)
-      },
-      onSuccess: () => {
-        // Whatever becomes of this, those who wait must not wait for ever.
-        try {
-          const heard = events.heard(id)
-          const last = entries.at(-1)
-          for (const entry of entries) {
-            learn(journal, entry)
-            if (entry === last) for (const { onStored } of writes) onStored?.()
-            if (heard) events.publish(ofEntry(id, entry))
+
+  const appendOf = (
+    journal: Journal,
+    entries: ReadonlyArray<Entry>,
+    { children = nothing, delivered = nothing, partial = null }: OneWrite,
+    lease: Append["lease"],
+    running: Running | null
+  ): Append => ({
+    session: journal.row.id,
+    incarnation: journal.row.incarnation,
+    owner,
+    epoch: journal.epoch,
+    lease,
+    leaseFor,
+    expectedSeq: journal.nextSeq,
+    entries,
+    running,
+    partial,
+    children,
+    delivered
+  })
+
+  /** Stores writes as one, then lets those that came meanwhile be stored as the next. */
+  const write = (journal: Journal, writes: ReadonlyArray<Write>, at: number): Effect.Effect<void, Failure> => {
+    if (journal.lost) return failed(journal, new StaleLease({ session: journal.row.id, reason: "epoch" }))
+    if (journal.unsure) {
+      return Effect.matchCauseEffect(resolve(journal), {
+        onFailure: (cause) => failed(journal, Effect.failCause(cause)),
+        onSuccess: () => write(journal, writes, at)
+      })
+    }
+    const entries = placed(journal, writes, at)
+    const running = runningAfter(journal.running, entries)
+    const ends = running === null && journal.running !== null
+    const lease = !journal.owned ? "claim" : ends ? "release" : "keep"
+    const wanted = appendOf(journal, entries, together(writes), lease, running)
+    return Effect.matchCauseEffect(
+      Effect.suspend(() => store.append(wanted)),
+      {
+        onFailure: (cause) => {
+          const error = cause._tag === "Fail" ? cause.error : undefined
+          if (error === undefined || error._tag === "SessionStoreError") {
+            return Effect.matchCauseEffect(wasStored(wanted), {
+              onFailure: () => {
+                journal.unsure = true
+                return failed(journal, Effect.failCause(cause))
+              },
+              onSuccess: (appended) =>
+                appended === undefined
+                  ? failed(journal, Effect.failCause(cause))
+                  : stored(journal, writes, wanted, appended)
+            })
           }
-        } finally {
-          next(journal)
-        }
-        return Effect.void
+          const isGone = error._tag === "StaleLease" && error.reason === "delivered"
+          if (!isGone) journal.owned = false
+          if (!isGone && lease !== "claim") journal.lost = true
+          return failed(journal, Effect.failCause(cause))
+        },
+        onSuccess: (appended) => stored(journal, writes, wanted, appended)
       }
+    )
+  }
+
+  const failed = (journal: Journal, error: Effect.Effect<never, Failure>): Effect.Effect<never, Failure> => {
+    journal.atRest = false
+    next(journal)
+    return error
+  }
+
+  const stored = (
+    journal: Journal,
+    writes: ReadonlyArray<Write>,
+    { entries, lease }: Append,
+    appended: Appended
+  ): Effect.Effect<void> => {
+    // Whatever becomes of this, those who wait must not wait for ever.
+    try {
+      became(journal, lease, appended)
+      const session = journal.row.id
+      const heard = events.heard(session)
+      const last = entries.at(-1)
+      for (const entry of entries) {
+        learn(journal, entry)
+        if (entry === last) for (const { options } of writes) options.onStored?.()
+        if (heard) events.publish(ofEntry(session, entry))
+      }
+      if (last === undefined) for (const { options } of writes) options.onStored?.()
+    } finally {
+      next(journal)
+    }
+    return Effect.void
+  }
+
+  /**
+   * Whether a write that failed was stored all the same: an entry of its operation, made at its time, stands in its
+   * place. A write without entries is told by nothing and counts as not stored.
+   */
+  const wasStored = (write: Append): Effect.Effect<Appended | undefined, unknown> =>
+    Effect.flatMap(store.get(write.session), (row) => {
+      const [first] = write.entries
+      if (first === undefined || row?.incarnation !== write.incarnation || row.nextSeq <= write.expectedSeq) {
+        return Effect.succeed(undefined)
+      }
+      return Effect.map(store.read(row.id, row.incarnation, write.expectedSeq), ([found]) =>
+        found?._tag === first._tag && found.operationId === first.operationId && found.at === first.at
+          ? { epoch: row.epoch, inbox: row.inbox }
+          : undefined
+      )
     })
+
+  /** Finds out how a session stands after a write whose fate was not known. */
+  const resolve = (journal: Journal): Effect.Effect<void, Failure> =>
+    Effect.flatMap(store.get(journal.row.id), (row): Effect.Effect<void, Failure> => {
+      const { id, incarnation } = journal.row
+      if (row?.incarnation !== incarnation) return lose(journal, "removed")
+      const claimed = row.epoch === journal.epoch + 1 && !journal.owned
+      if (row.owner !== owner || (row.epoch !== journal.epoch && !claimed)) return lose(journal, "epoch")
+      return Effect.map(store.read(id, incarnation, journal.nextSeq), (entries) => {
+        journal.unsure = false
+        journal.epoch = row.epoch
+        journal.owned = true
+        for (const entry of entries) {
+          learn(journal, entry)
+          events.publish(ofEntry(id, entry))
+        }
+      })
+    })
+
+  const lose = (journal: Journal, reason: "epoch" | "removed"): StaleLease => {
+    journal.lost = true
+    return new StaleLease({ session: journal.row.id, reason })
   }
 
   /** The first who waits stores for all who do, and answers the others. */
@@ -112,55 +293,143 @@ const make = (
     )
   }
 
-  const append = (journal: Journal, wanted: Write): Effect.Effect<void, StoreError> =>
+  const append = (journal: Journal, wanted: Write): Effect.Effect<void, Failure> =>
     Effect.withFiberRuntime((fiber, { runtimeFlags }) => {
       if (RuntimeFlags.interruptible(runtimeFlags)) return Effect.uninterruptible(append(journal, wanted))
-      const { waiting } = journal
-      if (waiting === undefined) {
+      if (journal.waiting === undefined) {
         journal.waiting = []
         const clock = Context.unsafeGet(fiber.currentDefaultServices, Clock.Clock)
         return write(journal, [wanted], clock.unsafeCurrentTimeMillis())
       }
-      return Effect.async<void, StoreError>((resume) => {
-        waiting.push({ ...wanted, resume })
+      return Effect.async<void, Failure>((resume) => {
+        // The fiber may have yielded since: what was being stored then is not what is now.
+        if (journal.waiting === undefined) resume(append(journal, wanted))
+        else journal.waiting.push({ ...wanted, resume })
       })
     })
 
   return {
     owner,
     begin,
-    enter: (journal) => {
-      live.set(journal.row.id, journal)
-    },
-    current: (session) => live.get(session),
+    enter: renewals.enter,
+    current: renewals.current,
     end: (session) => {
-      const journal = live.get(session)
-      live.delete(session)
+      const journal = renewals.end(session)
       if (journal !== undefined) kept.keep(journal)
     },
-    append: (journal, operationId, drafts, children = none, onStored = undefined) =>
-      append(journal, { operationId, drafts, children, onStored }),
+    start: (journal, operationId, drafts, options = none) => append(journal, { operationId, drafts, options }),
+    append: (journal, operationId, drafts, options = none) =>
+      // The session is owned since the operation's start: nothing is claimed here.
+      append(journal, { operationId, drafts, options }) as Effect.Effect<void, StoreError>,
+    leave: (journal) =>
+      journal.owned && !journal.lost
+        ? // Where it fails the lease runs out by itself.
+          Effect.ignore(
+            Effect.suspend(() => store.append(appendOf(journal, nothing, none, "release", journal.running)))
+          )
+        : Effect.void,
+    owe: (journal, drafts) => {
+      owed.set(journal.row.incarnation, { journal, operationId: journal.operationId, drafts })
+    },
     read: (session, incarnation, fromSeq = 1) =>
-      Effect.flatMap(
-        store.get(session),
-        (row): Effect.Effect<ReadonlyArray<Entry>, SessionNotFound | SessionStoreError> =>
-          row?.incarnation === incarnation
-            ? store.read(session, incarnation, Math.max(1, Math.trunc(fromSeq) || 1))
-            : new SessionNotFound({ session })
+      Effect.flatMap(store.get(session), (row): ReturnType<Context.Tag.Service<History>["read"]> =>
+        row?.incarnation === incarnation
+          ? store.read(session, incarnation, Math.max(1, Math.trunc(fromSeq) || 1))
+          : new SessionNotFound({ session })
       )
   }
 }
 
-const none: ReadonlyArray<SessionRow> = []
+/** An end that could not be stored. */
+interface Owed {
+  /** Of the operation that has ended. */
+  readonly journal: Journal
+  readonly operationId: string
+  readonly drafts: ReadonlyArray<Draft>
+}
+
+type OneWrite = {
+  readonly children?: Append["children"] | undefined
+  readonly delivered?: Append["delivered"] | undefined
+  readonly partial?: string | null | undefined
+}
+
+const nothing: ReadonlyArray<never> = []
+const none = {}
+
+/** What goes with several writes that are stored as one. */
+const together = (writes: ReadonlyArray<Write>): OneWrite => {
+  if (writes.length === 1) return writes[0]!.options
+  return {
+    children: writes.flatMap(({ options }) => options.children ?? nothing),
+    delivered: writes.flatMap(({ options }) => options.delivered ?? nothing),
+    // What had arrived of a reply before others were written is a part of those, or of nothing.
+    partial: writes.at(-1)!.options.partial
+  }
+}
+
+/** Gives the drafts of writes their places. */
+const placed = (journal: Journal, writes: ReadonlyArray<Write>, at: number): ReadonlyArray<Entry> => {
+  const entries: Array<Entry> = []
+  let { head } = journal
+  for (const { drafts, operationId } of writes) {
+    for (const draft of drafts) {
+      const seq = journal.nextSeq + entries.length
+      // The head moves by an entry whose parent is the place that it moves to.
+      entries.push(place(draft, seq, draft._tag === "HeadMoved" ? draft.parentId : head, at, operationId))
+      head = seq
+    }
+  }
+  return entries
+}
+
+const runningAfter = (before: Running | null, entries: ReadonlyArray<Entry>): Running | null => {
+  let running = before
+  for (const entry of entries) {
+    if (entry._tag === "OperationStarted") {
+      running = { operationId: entry.operationId, kind: entry.kind, since: entry.at }
+    } else if (entry._tag === "OperationSettled") running = null
+  }
+  return running
+}
+
+const became = (journal: Journal, lease: Append["lease"], { epoch, inbox }: Appended): void => {
+  journal.epoch = epoch
+  journal.inbox = inbox
+  journal.owned = lease !== "release"
+  journal.atRest = lease === "release"
+}
+
+/** What is wrong with an entry that was read, if anything, as one of its history: its form is the store's to look at. */
+const problemOf = ({ conversation }: Journal, entry: Entry): string | undefined => {
+  if (entry.parentId !== null && entry.parentId >= entry.id) return "its parent does not come before it"
+  const isOfCall = entry._tag === "ToolStarted" || entry._tag === "ToolSettled"
+  return isOfCall && !conversation.calls.has(entry.callId) ? "there is no such call" : undefined
+}
+
+/** Takes an entry in, or says why it cannot be. */
+const learnt = (journal: Journal, entry: Entry): string | undefined => {
+  try {
+    learn(journal, entry)
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
 
 const learn = (journal: Journal, entry: Entry): void => {
   journal.conversation.add(entry)
   journal.nextSeq = entry.id + 1
   journal.head = entry.id
   if (entry._tag === "OperationStarted") {
-    journal.lastStart = { operationId: entry.operationId, before: entry.parentId }
+    const { at: since, id: seq, kind, operationId, parentId: before } = entry
+    journal.lastStart = { operationId, seq, before }
+    journal.running = { operationId, kind, since }
     journal.lastCut = undefined
-  } else if (entry._tag === "OperationSettled" && typeof entry.by === "object") {
-    journal.lastCut = { operationId: entry.operationId, by: entry.by.operationId }
+  } else if (entry._tag === "OperationSettled") {
+    journal.running = null
+    if (typeof entry.by === "object") {
+      journal.lastCut = { operationId: entry.operationId, by: entry.by.operationId }
+    }
   }
 }

@@ -24,7 +24,11 @@ export const makeInbox = (): Context.Tag.Service<Inbox> & InboxInsides => {
   }
 
   return {
-    put: (incarnation, input) => keep(incarnation, [...(waiting.get(incarnation) ?? []), input]),
+    put: (incarnation, input) => {
+      const inputs = waiting.get(incarnation) ?? []
+      const known = input.id === undefined ? -1 : inputs.findIndex(({ id }) => id === input.id)
+      keep(incarnation, known < 0 ? [...inputs, input] : inputs.with(known, input))
+    },
     withdraw: (incarnation, input) => {
       const inputs = waiting.get(incarnation)
       if (inputs?.includes(input) !== true) return false
@@ -44,6 +48,12 @@ export const makeInbox = (): Context.Tag.Service<Inbox> & InboxInsides => {
       )
       return taken
     },
+    forget: (incarnation, id) =>
+      keep(
+        incarnation,
+        (waiting.get(incarnation) ?? none).filter((it) => it.id !== id)
+      ),
+    has: (incarnation, id) => waiting.get(incarnation)?.some((it) => it.id === id) === true,
     waits: (incarnation) => waiting.has(incarnation),
     owes: (incarnation) => waiting.get(incarnation)?.some((it) => it.promised) === true,
     giveBack: (incarnation, inputs) => keep(incarnation, [...inputs, ...(waiting.get(incarnation) ?? [])]),

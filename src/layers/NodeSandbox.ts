@@ -104,16 +104,18 @@ const pick = (
 
 /** What the operating system would not take. Told here, since its own message would repeat a variable's value. */
 const faultOf = ({ command, env = {} }: ExecRequest): string | undefined => {
+  if (typeof command !== "string") return "it is not a text"
   if (command.includes("\0")) return "it has a NUL character"
   for (const [name, value] of Object.entries(env)) {
     if (name === "" || name.includes("=") || name.includes("\0")) return "a variable's name is empty or has = or NUL"
+    if (typeof value !== "string") return `the value of the variable ${name} is not a text`
     if (value.includes("\0")) return `the value of the variable ${name} has a NUL character`
   }
   return undefined
 }
 
 const timeoutOf = (timeout: number | undefined): number | undefined =>
-  timeout === undefined || Number.isNaN(timeout) ? undefined : clamp(timeout, 1, 2 ** 31 - 1, 1)
+  typeof timeout !== "number" || Number.isNaN(timeout) ? undefined : clamp(timeout, 1, 2 ** 31 - 1, 1)
 
 const clamp = (value: number, min: number, max: number, whenNaN: number): number =>
   Number.isNaN(value) ? whenNaN : Math.min(max, Math.max(min, Math.trunc(value)))

@@ -9,7 +9,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type * as FiberId from "effect/FiberId"
+import * as FiberId from "effect/FiberId"
 import * as FiberRefs from "effect/FiberRefs"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -253,6 +253,12 @@ export const makeLock = (limits: {
         const delegation = new DelegationState(lease as LeaseState)
         return Effect.ensuring(Effect.locally(effect, currentMark, { lease, delegation }), close(delegation))
       }),
+
+    stop: (lease) => {
+      const it = lease as LeaseState
+      it.interruptedBy ??= "shutdown"
+      it.stop(FiberId.none)
+    },
 
     holder: (session) =>
       Effect.sync(() => {

@@ -10,12 +10,14 @@ import { follow, replay } from "../programs/follow.js"
 import { prompt } from "../programs/prompt.js"
 import * as programs from "../programs/sessions.js"
 import { shell } from "../programs/shell.js"
+import { submit, withdraw } from "../programs/submit.js"
 import { task } from "../programs/task.js"
 import type { AnySchema } from "../services/AnySchema.js"
 import type { Entry } from "../services/Entry.js"
-import type { SessionNotFound, SessionStoreError } from "../services/Errors.js"
+import type { CorruptRecord, SessionNotFound, SessionStoreError } from "../services/Errors.js"
 import type { Event } from "../services/Event.js"
 import type { PromptOnBusy } from "../services/Operation.js"
+import type { Resuming } from "../services/Resuming.js"
 import {
   type PromptInput,
   type PromptOptions,
@@ -23,6 +25,7 @@ import {
   type SessionRef,
   Sessions,
   type ShellOptions,
+  type SubmitOptions,
   type TaskOptions
 } from "../services/Session.js"
 import type * as Tool from "../services/Tool.js"
@@ -41,11 +44,16 @@ const make = (engine: Engine): Context.Tag.Service<Sessions> => {
   const { context, events } = engine
   const handle = <R, E>(ref: Effect.Effect<SessionRef<R>, E, R | Needs>): Effect.Effect<Session, E, R> =>
     Effect.map(ref as Effect.Effect<SessionRef, E, R>, (it) => new Handle(it, engine))
+  const told = new Set<string>()
   return {
     open: (options) => handle(programs.open(options, context)),
     get: (options) => handle(programs.get(options, context)),
     create: (options) => handle(programs.create(options, context)),
     list: (parent) => met(programs.list(parent, context)),
+    recover: (agents) =>
+      Effect.map(met(programs.recover(agents, context, told)), (refs) =>
+        refs.map((ref) => new Handle(ref as SessionRef, engine))
+      ),
     remove: (id) => met(programs.remove(id, context)),
     events: follow(events)
   }
@@ -60,11 +68,13 @@ class Handle implements Session {
   readonly id: string
   readonly agent: string
   readonly cwd: string
+  readonly resumed: Resuming | undefined
 
   constructor(
     private readonly ref: SessionRef,
     private readonly engine: Engine
   ) {
+    this.resumed = ref.resumed
     this.id = ref.id
     this.agent = ref.agent.name
     this.cwd = ref.cwd
@@ -85,11 +95,19 @@ class Handle implements Session {
     return met(task(this.ref, input, options))
   }
 
+  submit(input: PromptInput, options?: SubmitOptions) {
+    return met(submit(this.ref, input, options))
+  }
+
+  withdraw(operationId: string) {
+    return met(withdraw(this.ref, operationId))
+  }
+
   shell(command: string, options?: ShellOptions) {
     return met(shell(this.ref, command, options))
   }
 
-  get history(): Effect.Effect<ReadonlyArray<Entry>, SessionNotFound | SessionStoreError> {
+  get history(): Effect.Effect<ReadonlyArray<Entry>, SessionNotFound | CorruptRecord | SessionStoreError> {
     return this.engine.history.read(this.id, this.ref.incarnation)
   }
 
@@ -97,7 +115,7 @@ class Handle implements Session {
     return follow(this.engine.events, this.id)
   }
 
-  replay(after = 0): Stream.Stream<Event, SessionNotFound | SessionStoreError> {
+  replay(after = 0): Stream.Stream<Event, SessionNotFound | CorruptRecord | SessionStoreError> {
     return replay(this.engine.events, this.engine.history, this.id, this.ref.incarnation, after)
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The process that the executable runs in: its terminal, its outputs, and the signals that end it.
+ * The process that the executable runs in: its terminal and its outputs.
  */
 import { stripVTControlCharacters } from "node:util"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
@@ -15,11 +15,6 @@ export const layer: Layer.Layer<Terminal.Terminal> = Layer.unwrapScoped(
     // Without a listener a reader that leaves (`| head`) would end the process with a stack. The write fails anyway.
     yield* listen(process.stdout, "error", () => {})
     yield* listen(process.stderr, "error", () => {})
-    // The main program is interrupted by the first one and ends within seconds. By a second one, or by the end of the
-    // terminal, it would leave behind what its tools have started.
-    yield* listen(process, "SIGINT", () => {})
-    yield* listen(process, "SIGTERM", () => {})
-    yield* listen(process, "SIGHUP", () => process.kill(process.pid, "SIGTERM"))
     const noColor = yield* Effect.orElseSucceed(Config.withDefault(Config.string("NO_COLOR"), ""), () => "")
     const console = yield* Console.consoleWith(Effect.succeed)
     const plain = (isTTY: boolean) => (args: ReadonlyArray<unknown>) =>

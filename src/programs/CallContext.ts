@@ -20,11 +20,16 @@ export class CallContext implements ToolCall {
   constructor(
     readonly callId: string,
     readonly session: string,
+    private readonly incarnation: string,
     readonly operationId: string,
     readonly cwd: string,
     private readonly runtime: Runtime.Runtime<never>,
     private readonly mark: (refs: FiberRefs.FiberRefs, fiberId: FiberId.Runtime) => FiberRefs.FiberRefs
   ) {}
+
+  get key(): string {
+    return JSON.stringify([this.session, this.incarnation, this.operationId, this.callId])
+  }
 
   get signal(): AbortSignal {
     if (this.controller === undefined) {

@@ -20,6 +20,13 @@ export class Reply {
   /** What it used in the end. */
   final: Usage | undefined
   private ended = false
+  /** How much more is taken, in UTF-16 code units. */
+  private room = maxReply
+  /** Reasoning was cut for want of room. */
+  private isCut = false
+  /** What was told once and need not be told again. */
+  private readonly noticed = new Set<string>()
+  private readonly callIds = new Set<string>()
   /** The end of what has arrived, not told yet. */
   private held = ""
   private text = ""
@@ -31,6 +38,7 @@ export class Reply {
   ) {
     this.heardAt = operation.clock.unsafeCurrentTimeMillis()
     operation.reply = this
+    operation.startPartial()
   }
 
   /** What it used; as far as the provider told, where it did not come to its end. */
@@ -42,18 +50,25 @@ export class Reply {
     // A model that speaks after its end is not heard.
     if (this.ended) return
     this.heardAt = this.operation.clock.unsafeCurrentTimeMillis()
+    if (!isEvent(event)) return this.noticeOnce("The model said something that is no event; it was left out.")
     switch (event._tag) {
-      case "TextDelta":
+      case "TextDelta": {
         this.closeReasoning()
-        this.text += event.text
-        this.said += event.text
-        return this.publish("TextDelta", event.text)
+        const text = this.fit(event.text, leftOut)
+        this.text += text
+        this.said += text
+        this.operation.keepPartial(this.said)
+        return this.publish("TextDelta", text)
+      }
       case "TextEnd":
         return this.closeText(event.metadata)
-      case "ReasoningDelta":
+      case "ReasoningDelta": {
         this.closeText()
-        this.reasoning += event.text
-        return this.publish("ReasoningDelta", event.text)
+        const text = this.fit(event.text, "")
+        if (text.length < event.text.length) this.isCut = true
+        this.reasoning += text
+        return this.publish("ReasoningDelta", text)
+      }
       case "ReasoningEnd":
         // It may have no text of its own, and what came before it stands before it.
         this.closeText()
@@ -61,7 +76,11 @@ export class Reply {
       case "ToolCall": {
         this.closeText()
         this.closeReasoning()
-        this.parts.push(toolCall(event, this.parts, this.operation.journal.conversation.calls))
+        if (this.room <= 0) return this.noticeOnce(tooLong)
+        const call = toolCall(event, this.callIds, this.operation.journal.conversation.calls)
+        this.room -= call.size
+        this.callIds.add(call.part.id)
+        this.parts.push(call.part)
         return
       }
       case "UsageSoFar":
@@ -79,6 +98,24 @@ export class Reply {
     this.closeReasoning()
   }
 
+  /** As much of a text as there is room for; `mark` stands in the place of the rest. */
+  private fit(text: string, mark: string): string {
+    if (text.length <= this.room) {
+      this.room -= text.length
+      return text
+    }
+    const { room } = this
+    this.room = 0
+    this.noticeOnce(tooLong)
+    return room > 0 ? text.slice(0, room).toWellFormed() + mark : ""
+  }
+
+  private noticeOnce(message: string): void {
+    if (this.noticed.has(message)) return
+    this.noticed.add(message)
+    this.operation.notice(message)
+  }
+
   private closeText(metadata?: unknown): void {
     if (this.text === "") return
     this.tellHeld("TextDelta")
@@ -91,7 +128,8 @@ export class Reply {
     if (this.reasoning === "" && metadata === undefined) return
     const text = Json.cleanText(this.reasoning)
     // What a provider has signed goes back as it came or not at all.
-    const altered = metadata !== undefined && (text !== this.reasoning || !isClean(metadata))
+    const altered = metadata !== undefined && (this.isCut || text !== this.reasoning || !isClean(metadata))
+    this.isCut = false
     this.tellHeld("ReasoningDelta")
     if (altered) this.operation.notice("Reasoning that is not clean text was left out of the history.")
     else this.parts.push({ type: "reasoning", text, ...(metadata === undefined ? undefined : { metadata }) })
@@ -126,36 +164,77 @@ const callId = /^[a-zA-Z0-9_-]{1,40}$/
 /** The longest text of unparsed arguments that is kept. */
 const maxRaw = 4_000
 
+/** The longest reply that is kept, in UTF-16 code units: several times what the largest models can say in one. */
+const maxReply = 4_000_000
+
+/** What a call takes of that besides its arguments. */
+const callSize = 200
+
+const leftOut = "\n[… the rest of the reply was left out …]"
+const tooLong = `The reply is longer than ${maxReply} characters; the rest was left out.`
+
+/** Whether an adapter's event is one. */
+const isEvent = (event: ModelEvent): boolean => {
+  try {
+    switch (event._tag) {
+      case "TextDelta":
+      case "ReasoningDelta":
+        return typeof event.text === "string"
+      case "ToolCall":
+        return (
+          typeof event.id === "string" &&
+          typeof event.name === "string" &&
+          (event.raw === undefined || typeof event.raw === "string")
+        )
+      case "UsageSoFar":
+        return typeof event.usage === "object" && event.usage !== null
+      case "Notice":
+        return typeof event.message === "string"
+      case "TextEnd":
+      case "ReasoningEnd":
+        return true
+      default:
+        return false
+    }
+  } catch {
+    return false
+  }
+}
+
 /**
  * A call as the history keeps it: with arguments that went through the gate, and an id that no call has had before. Some
  * servers count from 0 in every reply, and Anthropic refuses a history in which two calls have one id.
  */
 const toolCall = (
   event: Extract<ModelEvent, { readonly _tag: "ToolCall" }>,
-  before: ReadonlyArray<AssistantPart>,
+  before: ReadonlySet<string>,
   earlier: ReadonlySet<string>
-): ToolCallPart => {
-  const taken = (id: string) => earlier.has(id) || before.some((part) => part.type === "tool-call" && part.id === id)
+): { readonly part: ToolCallPart; readonly size: number } => {
+  const taken = (id: string) => earlier.has(id) || before.has(id)
   let id = callId.test(event.id) ? event.id : ""
-  for (let n = earlier.size + before.length; id === "" || taken(id); n++) id = `call_${n}`
-  const args = Json.clean(event.args)
-  const isObject = typeof event.args === "object" && event.args !== null && !Array.isArray(event.args)
-  const usable = isObject && "value" in args
+  for (let n = earlier.size + before.size; id === "" || taken(id); n++) id = `call_${n}`
+  const bounds = { room: Json.maxSize }
+  const args = Json.clean(event.args, bounds)
+  const usable = "value" in args && typeof args.value === "object" && args.value !== null && !Array.isArray(args.value)
   const raw = event.raw ?? (usable ? undefined : rawOf(event.args))
-  return {
-    type: "tool-call",
+  const part = {
+    type: "tool-call" as const,
     id,
     name: wellFormed.test(event.name) ? event.name : "invalid_tool",
     args: usable && event.raw === undefined ? args.value : {},
     ...(raw === undefined ? undefined : { raw: Json.cleanText(raw).slice(0, maxRaw).toWellFormed() }),
     ...kept(event.metadata)
   }
+  return { part, size: callSize + (usable ? Json.maxSize - bounds.room : maxRaw) }
 }
+
+/** The largest metadata that is kept: sealed reasoning is about as long as the reasoning. */
+const maxMetadata = 4_000_000
 
 /** Whether what a provider wants back may be kept as it is: some of it is text that the model has written. */
 const isClean = (metadata: unknown): boolean => {
-  const clean = Json.clean(metadata)
-  return !("value" in clean) || clean.value === metadata
+  const clean = Json.clean(metadata, { room: maxMetadata, gaps: true })
+  return "value" in clean && clean.value === metadata
 }
 
 /** What a provider wants back with a text or a call, which it takes without it too. */
@@ -163,9 +242,6 @@ const kept = (metadata: unknown): { readonly metadata?: unknown } | undefined =>
   metadata === undefined || !isClean(metadata) ? undefined : { metadata }
 
 const rawOf = (args: unknown): string => {
-  try {
-    return JSON.stringify(args) ?? String(args)
-  } catch {
-    return String(args)
-  }
+  const printed = Json.print(args)
+  return "json" in printed ? printed.json : `(what cannot be shown: ${printed.problem})`
 }

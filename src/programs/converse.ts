@@ -5,11 +5,14 @@ import * as Effect from "effect/Effect"
 import type { AnySchema } from "../services/AnySchema.js"
 import * as Draft from "../services/Draft.js"
 import type { ToolCallPart } from "../services/Entry.js"
+import { cleanText } from "../services/Json.js"
 import { LimitReached, NoProgress, ResultUnavailable, type StoreError } from "../services/Errors.js"
 import type { PromptError, Reply, ResultError } from "../services/Session.js"
 import type * as Tool from "../services/Tool.js"
 import { dispatcher } from "./dispatch.js"
 import type { Done, Operation } from "./operation.js"
+import { deliver, takeIn } from "./takeIn.js"
+import { callsOf, type Past, textOf } from "./Past.js"
 import { Progress } from "./Progress.js"
 import { toolCalls } from "./toolCalls.js"
 import { toolset } from "./toolset.js"
@@ -17,6 +20,9 @@ import { turn } from "./turn.js"
 import { reminder, type Wanted } from "./wanted.js"
 
 type Failure = PromptError | ResultError<AnySchema>
+
+/** What a model is told whose reply was cut when its process ended. */
+const cutOff = "[Your reply was cut off here and is lost from this point on. Go on with the work.]"
 
 /** What a model is told that goes round in circles. */
 const noProgress =
@@ -29,15 +35,16 @@ const noProgress =
 export const converse = (
   running: Operation,
   extra: ReadonlyArray<Tool.Any> | undefined,
-  wanted: Wanted | undefined
+  wanted: Wanted | undefined,
+  past: Past | undefined
 ): Effect.Effect<Done<Reply>, Failure, unknown> => {
   const { engine, journal, lease, ref } = running
   const { agent } = ref
   const { limits, thinking } = journal.call!
   const mayDelegate = lease.depth < engine.limits.taskDepth
   const tools = toolset(agent, extra, engine.taskTool, mayDelegate, wanted?.specs)
-  const frame = { thinking, instructions: agent.instructions, tools: tools.specs }
-  const dispatch = dispatcher(running, tools, wanted)
+  const frame = { thinking, instructions: cleanText(agent.instructions), tools: tools.specs }
+  const dispatch = dispatcher(running, tools, wanted, past)
   const progress = new Progress(limits.repeats, (tool) => tools.byName.get(tool)?.polling === true)
   let warned = false
   if (wanted !== undefined) {
@@ -56,15 +63,16 @@ export const converse = (
       Effect.suspend(() => {
         const inputs = engine.inbox.take(ref.incarnation, when)
         if (drafts.length + inputs.length === 0) return Effect.void
+        const stored = Effect.forEach(inputs, ({ storing }) => storing ?? Effect.void, { discard: true })
         return Effect.matchCauseEffect(
-          running.append([...drafts, ...inputs.map(({ content }) => Draft.user(content))]),
+          Effect.flatMap(stored, () => deliver(running, drafts, inputs)),
           {
             onFailure: (cause) => {
               engine.inbox.giveBack(ref.incarnation, inputs)
               return Effect.failCause(cause)
             },
-            onSuccess: () => {
-              for (const input of inputs) input.onDelivered(running.id)
+            onSuccess: (delivered) => {
+              for (const input of delivered) input.onDelivered(running.id)
               return Effect.void
             }
           }
@@ -73,6 +81,10 @@ export const converse = (
     )
   }
 
+  /** Takes over what was put into the store's inbox, by this engine before it was started or by another. */
+  const look = (): Effect.Effect<void, StoreError> | undefined =>
+    journal.inbox === journal.inboxSeen ? undefined : takeIn(running)
+
   const next = (turns: number, said = ""): Effect.Effect<Done<Reply>, Failure, unknown> => {
     if (turns >= limits.turns) return new LimitReached({ limit: "turns", value: limits.turns })
     running.startTurn(journal.call!.model)
@@ -80,7 +92,7 @@ export const converse = (
       const { assistant, text } = outcome
       switch (outcome._tag) {
         case "Final":
-          return stopped(turns, said + text, assistant)
+          return stopped(turns, said + text, assistant, false)
         case "Pause":
           return Effect.flatMap(running.keep([assistant]), () => {
             running.endTurn()
@@ -111,35 +123,42 @@ export const converse = (
     if (cycle !== undefined) warned = true
     // No input is taken that could not be answered.
     if (turns + 1 >= limits.turns) return next(turns + 1)
-    return Effect.flatMap(append(drafts, "steer"), () => next(turns + 1))
+    const goOn = () => Effect.flatMap(append(drafts, "steer"), () => next(turns + 1))
+    const looked = look()
+    return looked === undefined ? goOn() : Effect.flatMap(looked, goOn)
   }
 
   /** The model asks for nothing more. */
   const stopped = (
     turns: number,
     text: string,
-    assistant: Draft.Assistant
+    assistant: Draft.Assistant,
+    isStored: boolean
   ): Effect.Effect<Done<Reply>, Failure, unknown> => {
+    const looked = look()
+    if (looked !== undefined) return Effect.flatMap(looked, () => stopped(turns, text, assistant, isStored))
     const last = turns + 1 >= limits.turns
+    const own = isStored ? [] : [assistant]
+    const keep = (drafts: ReadonlyArray<Draft.Draft>) => (drafts.length === 0 ? Effect.void : running.keep(drafts))
     const goOn = (drafts: ReadonlyArray<Draft.Draft>) =>
-      Effect.flatMap(running.keep(drafts), () =>
+      Effect.flatMap(keep(drafts), () =>
         Effect.flatMap(last ? Effect.void : append([], "all"), () => {
           running.endTurn()
           return next(turns + 1)
         })
       )
-    if (last ? engine.inbox.owes(ref.incarnation) : engine.inbox.waits(ref.incarnation)) return goOn([assistant])
+    if (last ? engine.inbox.owes(ref.incarnation) : engine.inbox.waits(ref.incarnation)) return goOn(own)
     if (wanted === undefined) {
       // Nobody looks again: what comes from now on waits for the session.
       engine.inbox.close(ref.incarnation)
-      return Effect.succeed(done(text, assistant, [assistant]))
+      return Effect.succeed(done(text, assistant, own))
     }
     if (wanted.reminders < limits.reminders) {
       wanted.reminders++
-      return goOn([assistant, Draft.note(reminder)])
+      return goOn([...own, Draft.note(reminder)])
     }
     const reason = `the model stopped without one (${limits.reminders} reminders).`
-    return Effect.zipRight(running.keep([assistant]), new ResultUnavailable({ reason, text }))
+    return Effect.zipRight(keep(own), new ResultUnavailable({ reason, text }))
   }
 
   /** The model has finished with the result, or given it up. */
@@ -168,10 +187,45 @@ export const converse = (
       usage: journal.usage(),
       model: assistant.model,
       // What is left to record and the operation's end are still to be written.
-      entries: { from, to: journal.nextSeq + drafts.length }
+      entries: { from, to: journal.nextSeq + journal.late.length + drafts.length }
     }),
     drafts
   })
 
-  return next(0)
+  /** Goes on where a process was that ended: no reply is asked for again that is recorded. */
+  const resume = (past: Past): Effect.Effect<Done<Reply>, Failure, unknown> => {
+    const turns = past.replies.length
+    const [last, ...after] = past.tail
+    const answered = last?._tag === "Assistant"
+    // What the model was told since belongs to its next turn.
+    const isLast = answered && !after.some((entry) => entry._tag === "User")
+    const wasCut = isLast && last.finish === "interrupted"
+    const isOpen = isLast && !wasCut
+    const before = isOpen ? past.replies.slice(0, -1) : past.replies
+    for (const reply of before) progress.add(callsOf(reply), (id) => past.toolResultOf(id))
+    warned = past.hasNote(noProgress)
+    if (wanted !== undefined) wanted.reminders = past.countNotes(reminder)
+    // A request that ends with the model's own words would ask it to go on with them as they stand.
+    if (wasCut) return Effect.flatMap(running.append([Draft.note(cutOff)]), () => next(turns))
+    if (!isOpen) return next(turns)
+    const calls = callsOf(last)
+    if (calls.length === 0) {
+      return last.finish === "pause" ? next(turns, past.text) : stopped(turns - 1, past.text, last, true)
+    }
+    running.turn = turns - 1
+    running.startTurn(last.model)
+    const open = calls.filter((call) => past.resultOf(call.id) === undefined)
+    const ran = open.length === 0 ? Effect.void : toolCalls(running, open, limits, dispatch)
+    return Effect.flatMap(decideAgain(past, calls), () =>
+      Effect.flatMap(ran, () => called(turns - 1, calls, textOf(last), last))
+    )
+  }
+
+  /** What the model had finished with stands. */
+  const decideAgain = (past: Past, calls: ReadonlyArray<ToolCallPart>): Effect.Effect<void, never, unknown> => {
+    const decision = calls.find((call) => wanted?.takes(call) === true && past.resultOf(call.id)?.outcome === "success")
+    return decision === undefined ? Effect.void : Effect.ignore(wanted!.handle(decision))
+  }
+
+  return past === undefined ? next(0) : resume(past)
 }

@@ -5,29 +5,42 @@ import type { ToolCallPart } from "../services/Entry.js"
 import { copy } from "../services/Json.js"
 import type { ToolCall } from "../services/Tool.js"
 import type { Operation } from "./operation.js"
+import type { Past } from "./Past.js"
 import type { Dispatched } from "./toolCalls.js"
 import type { Toolset } from "./toolset.js"
 import type { Wanted } from "./wanted.js"
 
-/** Calls go to the tools, to the task tool, to the result that is wanted, or are refused with what would be right. */
+/**
+ * Calls go to the tools, to the task tool, to the result that is wanted, or are refused with what would be right. What
+ * a process had started that ended is run again only where that is harmless, and tasks are gone on with.
+ */
 export const dispatcher =
-  (running: Operation, tools: Toolset, wanted: Wanted | undefined) =>
+  (running: Operation, tools: Toolset, wanted: Wanted | undefined, past: Past | undefined) =>
   (call: ToolCallPart): Dispatched<unknown> => {
+    const started = past?.wasStarted(call.id) === true
     if (wanted?.verdict !== undefined) return { _tag: "NotRun" }
     if (wanted?.takes(call) === true) {
-      return { _tag: "Handled", deadline: undefined, handle: () => wanted.handle(call) }
+      return { _tag: "Handled", deadline: undefined, again: true, started, handle: () => wanted.handle(call) }
     }
     if (call.raw !== undefined) {
       return refused(`The arguments of "${call.name}" are not a JSON object. You sent: ${call.raw.slice(0, maxQuoted)}`)
     }
     if (call.name === "task") {
+      const child = past?.taskOf(call.id)
       // A task is bounded by what it runs, not by a time.
-      const handle = (context: ToolCall) => running.engine.taskTool.handle(running.ref, call.args, context)
-      return { _tag: "Handled", deadline: Number.POSITIVE_INFINITY, handle }
+      const handle = (context: ToolCall) => running.engine.taskTool.handle(running.ref, call.args, context, child)
+      return { _tag: "Handled", deadline: Number.POSITIVE_INFINITY, again: true, started, handle }
     }
     const tool = tools.byName.get(call.name)
+    if (started && tool?.effects === undefined) return { _tag: "Unknown" }
     if (tool !== undefined) {
-      return { _tag: "Handled", deadline: tool.deadline, handle: (context) => tool.handle(copy(call.args), context) }
+      return {
+        _tag: "Handled",
+        deadline: tool.deadline,
+        again: tool.effects !== undefined,
+        started,
+        handle: (context) => tool.handle(copy(call.args), context)
+      }
     }
     const known = tools.specs.map((spec) => spec.name)
     return refused(

@@ -8,15 +8,28 @@ import { Events } from "../services/Events.js"
 import { History } from "../services/History.js"
 import { Ids } from "../services/Ids.js"
 import { Inbox } from "../services/Inbox.js"
+import { Leases } from "../services/Leases.js"
 import { Limits, type LimitValues, sane } from "../services/Limits.js"
 import { Model } from "../services/Model.js"
 import { Prices } from "../services/Prices.js"
+import { Ongoing } from "../services/Ongoing.js"
+import { Recovery } from "../services/Recovery.js"
 import { SessionLock } from "../services/SessionLock.js"
 import { SessionStore } from "../services/SessionStore.js"
 import { TaskTool } from "../services/TaskTool.js"
 
 /** The services that every operation needs. */
-export type Needs = SessionLock | History | Events | Alarms | Inbox | Model | TaskTool | SessionStore
+export type Needs =
+  | SessionLock
+  | History
+  | Events
+  | Alarms
+  | Inbox
+  | Model
+  | TaskTool
+  | SessionStore
+  | Recovery
+  | Ongoing
 
 export interface Engine {
   readonly context: Context.Context<Needs>
@@ -31,6 +44,9 @@ export interface Engine {
   readonly prices: Context.Tag.Service<Prices>
   readonly inbox: Context.Tag.Service<Inbox>
   readonly ids: Context.Tag.Service<Ids>
+  readonly recovery: Context.Tag.Service<Recovery>
+  readonly ongoing: Context.Tag.Service<Ongoing>
+  readonly leases: Context.Tag.Service<Leases>
 }
 
 /** The engine as a fiber sees it, with the services of a handle over its own. */
@@ -51,7 +67,10 @@ export const engineOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>, over: Cont
     limits: sane(Context.get(context, Limits)),
     prices: Context.get(context, Prices),
     inbox: Context.get(context, Inbox),
-    ids: Context.get(context, Ids)
+    ids: Context.get(context, Ids),
+    recovery: Context.get(context, Recovery),
+    ongoing: Context.get(context, Ongoing),
+    leases: Context.get(context, Leases)
   }
   gathered.set(over, { below, engine })
   return engine

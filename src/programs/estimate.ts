@@ -4,7 +4,7 @@
 import type { Message } from "../services/Conversation.js"
 import type { AssistantPart } from "../services/Entry.js"
 import type { ModelRequest } from "../services/Model.js"
-import type { Usage } from "../services/Usage.js"
+import { type Usage, zero } from "../services/Usage.js"
 
 /** Characters a token, as English text has them with the tokenizers in use. */
 const charsPerToken = 4
@@ -47,21 +47,30 @@ export const estimate = (request: ModelRequest, parts: ReadonlyArray<AssistantPa
 /** The most tokens of one round-trip where the model's window is not known. */
 const unknownWindow = 5_000_000
 
-/** Figures between nothing and twice the model's window; the same object where all of them are. */
+/** Figures between nothing and twice the model's window; the same object where all of them are. Never throws. */
 export const clamp = (usage: Usage, contextWindow = unknownWindow): Usage => {
-  const most = 2 * contextWindow
-  const figure = (value: number): number => (value >= 0 ? Math.min(value, most) : 0)
+  try {
+    return clamped(usage, 2 * contextWindow)
+  } catch {
+    // It cannot even be looked at.
+    return zero
+  }
+}
+
+const clamped = (usage: Usage, most: number): Usage => {
+  const figure = (value: unknown): number => (typeof value === "number" && value >= 0 ? Math.min(value, most) : 0)
   const { cacheRead, cacheWrite, cost, input, output, reasoning } = usage
-  const fine = [input, output, cacheRead, cacheWrite, reasoning].every((it) => it >= 0 && it <= most)
-  if (fine && (cost === undefined || (cost >= 0 && Number.isFinite(cost)))) return usage
-  const clamped = {
+  const fine = [input, output, cacheRead, cacheWrite, reasoning].every((it) => figure(it) === it)
+  const isCost = typeof cost === "number" && cost >= 0 && Number.isFinite(cost)
+  if (fine && (cost === undefined || isCost)) return usage
+  const figures = {
     input: figure(input),
     output: figure(output),
     cacheRead: figure(cacheRead),
     cacheWrite: figure(cacheWrite),
     reasoning: figure(reasoning)
   }
-  return cost === undefined ? clamped : { ...clamped, cost: cost >= 0 && Number.isFinite(cost) ? cost : 0 }
+  return cost === undefined ? figures : { ...figures, cost: isCost ? cost : 0 }
 }
 
 const charsOf = (message: Message): number => {

@@ -7,7 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { SessionNotFound, SessionStoreError } from "../services/Errors.js"
+import type { CorruptRecord, SessionNotFound, SessionStoreError } from "../services/Errors.js"
 import { type Event, ofEntry } from "../services/Event.js"
 import { copyOf, type Events } from "../services/Events.js"
 import type { History } from "../services/History.js"
@@ -24,7 +24,7 @@ export const replay = (
   session: string,
   incarnation: string,
   after: number
-): Stream.Stream<Event, SessionNotFound | SessionStoreError> =>
+): Stream.Stream<Event, SessionNotFound | CorruptRecord | SessionStoreError> =>
   Stream.unwrapScoped(
     Effect.gen(function* () {
       const from = Math.max(0, Math.trunc(after) || 0)

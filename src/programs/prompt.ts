@@ -6,13 +6,22 @@ import type { AnySchema, ContextOf, ValueOf } from "../services/AnySchema.js"
 import { Budget } from "../services/Budget.js"
 import * as Draft from "../services/Draft.js"
 import type { UserPart } from "../services/Entry.js"
-import { InvalidInput, ModelNotConfigured, type ToolNameConflict } from "../services/Errors.js"
+import {
+  InvalidInput,
+  ModelNotConfigured,
+  type RecoveryExhausted,
+  ResultUnavailable,
+  type SessionStoreError,
+  type ToolNameConflict
+} from "../services/Errors.js"
 import type { Call } from "../services/History.js"
 import * as Limits from "../services/Limits.js"
 import type { LimitValues, OwnLimits } from "../services/Limits.js"
-import type { OnBusy, PromptOnBusy } from "../services/Operation.js"
+import type { PromptOnBusy, Running } from "../services/Operation.js"
 import type {
   Answer,
+  Delivered,
+  NamedOptions,
   PromptError,
   PromptInput,
   PromptOptions,
@@ -23,11 +32,26 @@ import type {
 } from "../services/Session.js"
 import type { Lease } from "../services/SessionLock.js"
 import type * as Tool from "../services/Tool.js"
+import type { InboxItem } from "../services/SessionStore.js"
+import * as Usage from "../services/Usage.js"
 import { converse } from "./converse.js"
 import type { Needs } from "./engine.js"
-import { limitProblem, policyProblem, userParts } from "./input.js"
+import { limitProblem, operationIdProblem, plainOptions, policyProblem, turnProblem, userParts } from "./input.js"
 import { join } from "./join.js"
-import { type Done, type Operation, operation } from "./operation.js"
+import {
+  type Done,
+  type Named,
+  type Operation,
+  type OperationSpec,
+  operation,
+  resumed,
+  type ResumeSpec
+} from "./operation.js"
+import { named, once } from "./once.js"
+import { replyOf } from "./outcome.js"
+import type { Past } from "./Past.js"
+import { requestOf, turnOptionsOf } from "./request.js"
+import { endStrays } from "./strays.js"
 import { toolProblem } from "./toolset.js"
 import { within } from "./wallTime.js"
 import { Wanted } from "./wanted.js"
@@ -40,7 +64,8 @@ export interface Inherited {
 }
 
 /** The options of a prompt, whatever their types say of it. */
-type AnyOptions = TurnOptions<ReadonlyArray<Tool.Any>, AnySchema | undefined> & { readonly onBusy?: unknown }
+type AnyOptions = TurnOptions<ReadonlyArray<Tool.Any>, AnySchema | undefined> &
+  NamedOptions & { readonly onBusy?: PromptOnBusy | undefined }
 
 const noLimits = {}
 
@@ -66,25 +91,76 @@ export const prompt = <
   PromptError | ResultError<Result>,
   R | Needs | Tool.Requirements<Tools[number]> | ContextOf<Result>
 > =>
-  checked(ref, input, options, (content, wanted) => {
-    const first = [Draft.user(content)]
-    const body = (running: Operation) => run(running, options, wanted, undefined)
-    switch (options?.onBusy) {
-      case "steer":
-      case "followUp":
-        return join(ref, content, options.onBusy, (instead) =>
-          operation(ref, { kind: "prompt", onBusy: "wait", first, instead }, body)
-        )
-      case "rollback":
-        return operation(ref, { kind: "prompt", onBusy: "interrupt", first, before: rollBack }, body)
-      default:
-        return operation(ref, { kind: "prompt", onBusy: options?.onBusy as OnBusy | undefined, first }, body)
-    }
+  checked(ref, input, options, (content, wanted, options) => {
+    const name = named("prompt", options?.operationId, content)
+    const request = requestOf(options, wanted)
+    const spec = { kind: "prompt" as const, first: [Draft.user(content)], named: name, request }
+    const body = (running: Operation) => run(running, options, wanted, undefined, undefined)
+    return once(ref, "prompt", name, asked(ref, content, spec, options?.onBusy, body), (past) =>
+      Effect.flatMap(replyOf(past), (reply) => decodedReply(reply, wanted))
+    )
   }) as Effect.Effect<
     Answer<Reply<ValueOf<Result>>, Busy>,
     PromptError | ResultError<Result>,
     R | Needs | Tool.Requirements<Tools[number]> | ContextOf<Result>
   >
+
+type Spec = Omit<OperationSpec, "instead" | "again">
+
+/** Runs a prompt by its policy. */
+const asked = <A, E, R>(
+  ref: SessionRef<unknown>,
+  content: ReadonlyArray<UserPart>,
+  spec: Spec,
+  onBusy: PromptOnBusy | undefined,
+  body: (running: Operation) => Effect.Effect<Done<A>, E, R>
+): Effect.Effect<A | Delivered, E | PromptError, unknown> => {
+  switch (onBusy) {
+    case "steer":
+    case "followUp": {
+      const joining = { content, when: onBusy, asked: askedAs(spec.named), id: spec.delivered?.[0] }
+      return join(ref, joining, (instead, again) => operation(ref, { ...spec, onBusy: "wait", instead, again }, body))
+    }
+    case "rollback":
+      return operation(ref, { ...spec, onBusy: "interrupt", before: rollBack }, body)
+    default:
+      return operation(ref, { ...spec, onBusy }, body)
+  }
+}
+
+const askedAs = (name: Named | undefined) => (name === undefined ? undefined : { operationId: name.id, key: name.key })
+
+/** A reply that was recorded, with its result as this caller's schema has it. */
+export const decodedReply = (
+  reply: Reply,
+  wanted: Wanted | undefined
+): Effect.Effect<Reply, ResultUnavailable, unknown> => {
+  if (wanted === undefined) return Effect.succeed(reply)
+  const { json, text } = reply
+  if (json === undefined) return new ResultUnavailable({ reason: "the operation was run without one.", text })
+  return Effect.matchEffect(wanted.decode(JSON.parse(json)), {
+    onFailure: (reason) => new ResultUnavailable({ reason, text }),
+    onSuccess: (value) => Effect.succeed({ ...reply, value })
+  })
+}
+
+/**
+ * Runs an input that was acknowledged, and lies in the store's inbox. Takes it out where the same was run under its id
+ * without it.
+ */
+export const promptSubmitted = (
+  ref: SessionRef<unknown>,
+  { content, id, key, operationId, request, when }: InboxItem,
+  takeOut: Effect.Effect<unknown, SessionStoreError>
+): Effect.Effect<unknown, unknown, unknown> => {
+  const name = { id: operationId, key: key ?? named("prompt", operationId, content)!.key }
+  const spec = { kind: "prompt" as const, first: [Draft.user(content)], named: name, request, delivered: [id] }
+  const body = (running: Operation) => run(running, turnOptionsOf(request), undefined, undefined, undefined)
+  const ran = once(ref, "prompt", name, asked(ref, content, spec, when, body), (past) =>
+    Effect.zipRight(takeOut, replyOf(past))
+  )
+  return Effect.tap(ran, (it) => (it._tag === "Delivered" ? takeOut : Effect.void))
+}
 
 /** Prompts the child of a task. */
 export const promptChild = (
@@ -93,39 +169,82 @@ export const promptChild = (
   options: AnyOptions | undefined,
   inherited: Inherited
 ): Effect.Effect<Reply, PromptError | ResultError<AnySchema>, unknown> =>
-  checked(child, input, options, (content, wanted) =>
-    operation(child, { kind: "prompt", under: inherited.under, first: [Draft.user(content)] }, (running) =>
-      run(running, options, wanted, inherited.call)
+  checked(child, input, options, (content, wanted, options) => {
+    const first = [Draft.user(content)]
+    const request = requestOf(options, wanted)
+    return operation(child, { kind: "prompt", under: inherited.under, first, request }, (running) =>
+      run(running, options, wanted, inherited.call, undefined)
     )
-  )
+  })
+
+/** Goes on with a prompt that a process had begun which ended. */
+export const resumePrompt = <R>(
+  ref: SessionRef<R>,
+  spec: ResumeSpec,
+  inherited?: Inherited
+): Effect.Effect<Reply | undefined, PromptError | ResultError<AnySchema> | RecoveryExhausted, R | Needs> =>
+  resumed(ref, { ...spec, under: inherited?.under }, (running, past) => {
+    const { request } = past.start
+    const wanted = wantedAgain(ref.agent.resultSchema, request?.result)
+    const body = Effect.zipRight(
+      endStrays(running, past),
+      Effect.suspend(() => run(running, turnOptionsOf(request), wanted, inherited?.call, past))
+    )
+    return body as Effect.Effect<Done<Reply>, PromptError | ResultError<AnySchema>, R>
+  })
+
+/** Goes on with the prompt of a task's child. */
+export const resumeChild = (
+  child: SessionRef<unknown>,
+  { kind, operationId }: Running,
+  inherited: Inherited
+): Effect.Effect<Reply | undefined, PromptError | ResultError<AnySchema> | RecoveryExhausted, unknown> =>
+  resumePrompt(child, { kind, operationId }, inherited)
+
+/** The result as it was asked for: by the agent's schema where that is the one. */
+const wantedAgain = (own: AnySchema | undefined, result: unknown): Wanted | undefined => {
+  if (typeof result !== "object" || result === null) return undefined
+  const wanted = own === undefined ? undefined : wantedOf(own)
+  const same = wanted instanceof Wanted && JSON.stringify(wanted.jsonSchema) === JSON.stringify(result)
+  return same ? wanted : Wanted.known(result)
+}
 
 /** What can be told to be wrong before the session is asked for. */
 const checked = <A, E, R>(
   ref: SessionRef<unknown>,
   input: PromptInput,
-  options: AnyOptions | undefined,
-  then: (content: ReadonlyArray<UserPart>, wanted: Wanted | undefined) => Effect.Effect<A, E, R>
+  given: AnyOptions | undefined,
+  then: (
+    content: ReadonlyArray<UserPart>,
+    wanted: Wanted | undefined,
+    options: AnyOptions | undefined
+  ) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | InvalidInput | ToolNameConflict, R> =>
   Effect.suspend((): Effect.Effect<A, E | InvalidInput | ToolNameConflict, R> => {
+    const options = plainOptions(given)
+    if (options instanceof InvalidInput) return options
     const content = userParts(input, options?.images)
     if (content instanceof InvalidInput) return content
     const problem =
       policyProblem(options?.onBusy, true) ??
+      operationIdProblem(options?.operationId) ??
+      turnProblem(ref.agent, "agent.") ??
+      turnProblem(options) ??
       limitProblem(ref.agent.limits, "agent.limits") ??
       limitProblem(options?.limits ?? noLimits, "limits") ??
       toolProblem(ref.agent.tools, options?.tools)
     if (problem !== undefined) return problem
     const schema = options?.resultSchema
-    if (schema === undefined) return then(content, undefined)
+    if (schema === undefined) return then(content, undefined, options)
     const wanted = wantedOf(schema)
-    return wanted instanceof InvalidInput ? wanted : then(content, wanted)
+    return wanted instanceof InvalidInput ? wanted : then(content, wanted, options)
   })
 
 /** The result that is asked for, or what is wrong with its schema: it has no JSON Schema that a model could be told. */
 export const wantedOf = (schema: AnySchema): Wanted | InvalidInput => {
   if (!isSchema(schema)) return new InvalidInput({ path: "resultSchema", reason: "it is not a schema" })
   try {
-    return new Wanted(schema)
+    return Wanted.of(schema)
   } catch (error) {
     return new InvalidInput({ path: "resultSchema", reason: error instanceof Error ? error.message : String(error) })
   }
@@ -144,7 +263,8 @@ const run = (
   running: Operation,
   options: AnyOptions | undefined,
   wanted: Wanted | undefined,
-  inherited: Call | undefined
+  inherited: Call | undefined,
+  past: Past | undefined
 ): Effect.Effect<Done<Reply>, PromptError | ResultError<AnySchema>, unknown> => {
   const { engine, journal, ref } = running
   const { agent } = ref
@@ -157,7 +277,11 @@ const run = (
   const thinking = options?.thinking ?? agent.thinking ?? inherited?.thinking
   const budget = budgetOf(limits, own, inherited)
   journal.call = { model, fallbacks: fallbacks.filter((it) => it !== model), thinking, limits, budget }
-  const turns = () => converse(running, options?.tools, wanted)
+  if (past !== undefined && budget !== undefined) {
+    const used = Usage.add(past.turns, past.tasks)
+    budget.spend({ tokens: Usage.tokens(used), cost: used.cost ?? 0 })
+  }
+  const turns = () => converse(running, options?.tools, wanted, past)
   // A child stands within its parent's time.
   const wallTime = inherited === undefined ? limits.wallTime : (own?.wallTime ?? Number.POSITIVE_INFINITY)
   return wallTime === Number.POSITIVE_INFINITY ? turns() : within(wallTime, Effect.suspend(turns))

@@ -99,8 +99,8 @@ export const plainLines = (tree: Tree): ReadonlyArray<string> =>
     return [`${lead}${icon(at.status, 0, asIs)} ${cut(name, maxWidth)}${end}`]
   })
 
-/** An event as one line of JSON. What a terminal could take for a command is escaped. */
-export const jsonLine = (event: Event): string =>
+/** An event, or whatever else is told, as one line of JSON. What a terminal could take for a command is escaped. */
+export const jsonLine = (event: object): string =>
   JSON.stringify(event).replace(
     /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
@@ -209,18 +209,21 @@ export interface Drawn<A, E> {
 /**
  * Runs an effect while drawing what happens. All events that come before its end are drawn. Interruption interrupts
  * the effect, waits for its end, draws that, and then passes on. Where the output is closed the effect is interrupted.
+ * What is drawn stands below `past`: events of another process, which are not told again.
  */
 export const drawing = <A, E, R>(
   queue: Queue.Dequeue<Event>,
   format: Format,
   colours: boolean,
-  effect: Effect.Effect<A, E, R>
+  effect: Effect.Effect<A, E, R>,
+  past: Iterable<Event> = []
 ): Effect.Effect<Drawn<A, E>, never, R | Terminal.Terminal> =>
   Effect.gen(function* () {
     const terminal = yield* Terminal.Terminal
     const ended = yield* Deferred.make<void>()
     const canvas = new Canvas()
     let tree = empty
+    for (const event of past) tree = step(tree, event)
     let stopping = false
 
     const view = Effect.gen(function* () {

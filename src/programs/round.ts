@@ -18,7 +18,9 @@ import {
 import type { Call } from "../services/History.js"
 import type { ModelFinish, ModelInfo, ModelRequest } from "../services/Model.js"
 import { isPrice, type Price, priced } from "../services/Prices.js"
+import { brief } from "../services/Json.js"
 import * as Secrets from "../services/Secrets.js"
+import { describe } from "../services/Tool.js"
 import * as Usage from "../services/Usage.js"
 import type { Engine } from "./engine.js"
 import { clamp, estimate, requestTokens } from "./estimate.js"
@@ -126,7 +128,14 @@ const send = (
     operation.asking = undefined
     reply.end()
     if (Exit.isSuccess(exit)) {
-      const { reason, usage } = exit.value
+      const finish = endOf(exit.value)
+      if (finish === undefined) {
+        operation.drop()
+        const error = new ModelUnavailable({ model, reason: "the reply came to no end" })
+        return Effect.fail({ error, usage: reply.used() })
+      }
+      const { reason, usage } = finish
+      if (reason !== finish.told) operation.notice("The model ended for a reason that is none; it counts as another.")
       const clamped = clamp(usage ?? reply.usage ?? estimate(request, reply.parts), info?.contextWindow)
       const reported = usage !== undefined && clamped === usage
       if (usage !== undefined && !reported) {
@@ -142,7 +151,7 @@ const send = (
     if (failure._tag === "None" && defect._tag === "Some") return Effect.failCause(defect.value)
     operation.drop()
     const usage = reply.used()
-    if (failure._tag === "Some") return Effect.fail({ error: failure.value, usage })
+    if (failure._tag === "Some") return Effect.fail({ error: errorOf(failure.value, model), usage })
     // Nobody else has done it: who interrupts the operation does not come here any more.
     const error = new ModelUnavailable({ model, reason: "the request was interrupted from within" })
     return Effect.fail({ error, usage })
@@ -172,9 +181,44 @@ const send = (
   })
 }
 
+/** The end of a reply, whatever an adapter's types say; `undefined` where it is none. */
+const endOf = (
+  finish: ModelFinish
+):
+  | { readonly reason: ModelFinish["reason"]; readonly told: unknown; readonly usage: ModelFinish["usage"] }
+  | undefined => {
+  try {
+    const { reason, usage } = finish
+    return { reason: reasons.has(reason) ? reason : "other", told: reason, usage }
+  } catch {
+    return undefined
+  }
+}
+
+const reasons: ReadonlySet<string> = new Set<ModelFinish["reason"]>([
+  "stop",
+  "tool-calls",
+  "length",
+  "content-filter",
+  "pause",
+  "other"
+])
+
+/** What an adapter failed with, as one of the errors that a model may fail with. */
+const errorOf = (error: ModelError, model: string): ModelError =>
+  isModelError(error)
+    ? error
+    : new ModelUnavailable({ model, reason: brief(`it failed with what is no error of a model. ${describe(error)}`) })
+
+const isModelError = (error: unknown): boolean =>
+  error instanceof ModelNotConfigured ||
+  error instanceof ModelUnavailable ||
+  error instanceof ModelRejected ||
+  error instanceof ContextOverflow
+
 /** An error that tells no secret; where it would have, its cause may too. */
 const withoutSecrets = (error: ModelError): ModelError => {
-  if (error.reason === undefined) return error
+  if (!isModelError(error) || error.reason === undefined) return error
   const reason = Secrets.redact(error.reason)
   if (reason === error.reason) return error
   switch (error._tag) {

@@ -5,6 +5,7 @@
 export { SessionRef } from "../services/Session.js"
 export type { Needs } from "./engine.js"
 export { prompt } from "./prompt.js"
-export { create, get, list, open, remove } from "./sessions.js"
+export { create, get, list, open, recover, remove } from "./sessions.js"
 export { shell } from "./shell.js"
+export { submit, withdraw } from "./submit.js"
 export { task } from "./task.js"

@@ -6,6 +6,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
+import type * as Agent from "../services/Agent.js"
 import {
   type InvalidSessionId,
   type LockError,
@@ -14,9 +15,13 @@ import {
   type SessionStoreError
 } from "../services/Errors.js"
 import { type OpenOptions, SessionRef } from "../services/Session.js"
+import { Journal } from "../services/History.js"
+import { cleanText } from "../services/Json.js"
 import * as SessionId from "../services/SessionId.js"
-import type { SessionRow } from "../services/SessionStore.js"
+import type { NewSession, SessionRow } from "../services/SessionStore.js"
 import { type Engine, engineOf, type Needs } from "./engine.js"
+import { busyElsewhere } from "./operation.js"
+import { deliver } from "./submit.js"
 
 /**
  * Gets the session or creates it. What the agent's tools need is taken from where this is run, and from `over`.
@@ -52,7 +57,46 @@ export const list = (
   parent?: string,
   over?: Context.Context<never>
 ): Effect.Effect<ReadonlyArray<SessionRow>, SessionStoreError, Needs> =>
-  withEngine(over, (engine) => engine.store.list(parent))
+  withEngine(over, (engine) =>
+    parent === undefined || SessionId.isId(parent) ? engine.store.list(parent) : Effect.succeed([])
+  )
+
+/**
+ * Opens every session in which something was left to do and whose agent is among these, by its name, so that it is done:
+ * what was left unfinished is resumed, and what was acknowledged is run. Gives those sessions. What an engine that is
+ * alive is at is left to it, and a child whose parent is unfinished to its parent. Sessions of other agents are told on
+ * the log as a warning, unless they are in `told`, and are added to it.
+ */
+export const recover = <const Agents extends ReadonlyArray<Agent.Any>>(
+  agents: Agents,
+  over?: Context.Context<never>,
+  told: Set<string> = new Set()
+): Effect.Effect<
+  ReadonlyArray<SessionRef<Agent.Requirements<Agents[number]>>>,
+  SessionStoreError,
+  Agent.Requirements<Agents[number]> | Needs
+> =>
+  withEngine(over, (engine) =>
+    Effect.flatMap(engine.store.unsettled, (rows) => {
+      const known = new Map(agents.map((agent) => [cleanText(agent.name), agent]))
+      const unfinished = new Set(rows.flatMap(({ id, running }) => (running === null ? [] : [id])))
+      const refs: Array<SessionRef<Agent.Requirements<Agents[number]>>> = []
+      const strange: Array<SessionRow> = []
+      for (const row of rows) {
+        if (isElsewhere(engine, row) || engine.history.current(row.id) !== undefined) continue
+        if (row.parent !== null && unfinished.has(row.parent)) continue
+        const agent = known.get(row.agent)
+        if (agent !== undefined) refs.push(refOf(engine, agent as Agent.Agent<Agent.Requirements<Agents[number]>>, row))
+        else if (!told.has(row.incarnation)) strange.push(row)
+      }
+      for (const { incarnation } of strange) told.add(incarnation)
+      const tell = ({ agent, id }: SessionRow) =>
+        Effect.logWarning(
+          `Session "${id}" was left unfinished by agent "${agent}", which is not known here: it is left.`
+        )
+      return Effect.as(Effect.forEach(strange, tell, { discard: true }), refs)
+    })
+  )
 
 /**
  * Removes a session with all its child sessions, for good. Refused while an operation holds one of them; holds all of
@@ -66,9 +110,14 @@ export const remove = (
     Effect.scoped(
       Effect.flatMap(find(engine, id), (row) =>
         Effect.flatMap(holdTree(engine, row), (rows) =>
-          Effect.map(engine.store.remove(rows), () => {
-            for (const { incarnation } of rows) forget(engine, incarnation)
-          })
+          Effect.map(
+            Effect.catchTag(engine.store.remove(rows, engine.history.owner), "SessionOwned", (error) =>
+              busyElsewhere(error, "remove")
+            ),
+            () => {
+              for (const { incarnation } of rows) forget(engine, incarnation)
+            }
+          )
         )
       )
     )
@@ -92,8 +141,36 @@ const isChild = (id: unknown): boolean => typeof id === "string" && id.startsWit
 const refTo = <R, E>(
   engine: Engine,
   { agent }: OpenOptions<R>,
-  row: Effect.Effect<SessionRow, E>
-): Effect.Effect<SessionRef<R>, E, R> => Effect.map(row, (it) => new SessionRef(it, agent, kept(engine.context)))
+  row: Effect.Effect<SessionRow | NewSession, E>
+): Effect.Effect<SessionRef<R>, E | SessionStoreError, R> =>
+  Effect.flatMap(row, (it) =>
+    "running" in it && it.running !== null && it.parent !== null
+      ? // A child is gone on with by its parent, if that is unfinished too.
+        Effect.map(engine.store.get(it.parent), (parent) =>
+          refOf(engine, agent, parent?.running == null ? it : { ...it, running: null })
+        )
+      : Effect.succeed(refOf(engine, agent, it))
+  )
+
+/**
+ * The handle of a session. What was acknowledged in it is run, and what was left unfinished is resumed, unless somebody
+ * is at it: here, or in an engine that is alive.
+ */
+const refOf = <R>(engine: Engine, agent: Agent.Agent<R>, row: SessionRow | NewSession): SessionRef<R> => {
+  const ref = new SessionRef(row, agent, kept(engine.context))
+  if (!("running" in row)) {
+    ref.journal = Journal.ofNew(row)
+    return ref
+  }
+  const { inbox, running } = row
+  if (running !== null && !isElsewhere(engine, row) && engine.history.current(row.id) === undefined) {
+    ref.resumed = engine.recovery.resume(ref, running)
+  }
+  if (inbox > 0) deliver(engine, ref)
+  return ref
+}
+
+const isElsewhere = ({ history }: Engine, { leased, owner }: SessionRow): boolean => leased && owner !== history.owner
 
 /** A handle's context: the span of whoever opened the session is not the parent of what is done with it later. */
 const kept = (context: Context.Context<never>): Context.Context<never> => {
@@ -109,18 +186,17 @@ const kept = (context: Context.Context<never>): Context.Context<never> => {
 const spanless = new WeakMap<Context.Context<never>, Context.Context<never>>()
 
 const find = ({ store }: Engine, id: string): Effect.Effect<SessionRow, SessionNotFound | SessionStoreError> =>
-  Effect.flatMap(store.get(id), (row) =>
-    row === undefined ? new SessionNotFound({ session: id }) : Effect.succeed(row)
-  )
+  SessionId.isId(id)
+    ? Effect.flatMap(store.get(id), (row) =>
+        row === undefined ? new SessionNotFound({ session: SessionId.told(id) }) : Effect.succeed(row)
+      )
+    : new SessionNotFound({ session: SessionId.told(id) })
 
-const newRow = ({ history, ids }: Engine, clock: Clock.Clock, options: OpenOptions<unknown>): SessionRow => ({
+const newRow = ({ ids }: Engine, clock: Clock.Clock, options: OpenOptions<unknown>): NewSession => ({
   id: options.id,
   incarnation: ids.unsafeNext(),
-  owner: history.owner,
-  epoch: 1,
-  nextSeq: 1,
-  agent: options.agent.name,
-  cwd: options.cwd ?? ".",
+  agent: cleanText(options.agent.name),
+  cwd: cleanText(options.cwd ?? "."),
   parent: null,
   depth: 0,
   createdAt: clock.unsafeCurrentTimeMillis()
@@ -130,7 +206,7 @@ const make = (
   engine: Engine,
   clock: Clock.Clock,
   options: OpenOptions<unknown>
-): Effect.Effect<SessionRow, SessionAlreadyExists | SessionStoreError> => {
+): Effect.Effect<NewSession, SessionAlreadyExists | SessionStoreError> => {
   const row = newRow(engine, clock, options)
   return Effect.as(engine.store.create(row), row)
 }
@@ -139,8 +215,8 @@ const getOrCreate = (
   engine: Engine,
   clock: Clock.Clock,
   options: OpenOptions<unknown>
-): Effect.Effect<SessionRow, SessionStoreError> =>
-  Effect.flatMap(engine.store.get(options.id), (row) => {
+): Effect.Effect<SessionRow | NewSession, SessionStoreError> =>
+  Effect.flatMap(engine.store.get(options.id), (row): Effect.Effect<SessionRow | NewSession, SessionStoreError> => {
     if (row !== undefined) return Effect.succeed(row)
     const made = newRow(engine, clock, options)
     return Effect.matchEffect(engine.store.create(made), {

@@ -4,16 +4,20 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { explain } from "../services/Conversation.js"
 import * as Draft from "../services/Draft.js"
 import type { ToolOutcome } from "../services/Entry.js"
-import { InvalidInput, SandboxError } from "../services/Errors.js"
+import { InvalidInput, type RecoveryExhausted, SandboxError } from "../services/Errors.js"
 import { cleanText } from "../services/Json.js"
 import { type ExecResult, Sandbox } from "../services/Sandbox.js"
 import type { SessionRef, ShellError, ShellOptions } from "../services/Session.js"
 import * as Usage from "../services/Usage.js"
 import { engineOf, type Needs } from "./engine.js"
-import { commandText, policyProblem } from "./input.js"
-import { type Done, type Operation, operation } from "./operation.js"
+import { commandText, operationIdProblem, plainOptions, policyProblem, shellProblem } from "./input.js"
+import { named, once } from "./once.js"
+import { type Done, type Operation, operation, resumed, type ResumeSpec } from "./operation.js"
+import { ended } from "./outcome.js"
+import type { Past } from "./Past.js"
 import { fit } from "./toolResult.js"
 
 /**
@@ -23,19 +27,28 @@ import { fit } from "./toolResult.js"
 export const shell = <R>(
   ref: SessionRef<R>,
   command: string,
-  options?: ShellOptions
+  given?: ShellOptions
 ): Effect.Effect<ExecResult, ShellError, R | Needs> =>
   Effect.withFiberRuntime<ExecResult, ShellError, R | Needs>((fiber) => {
     const checked = commandText(command)
     if (checked instanceof InvalidInput) return checked
-    const problem = policyProblem(options?.onBusy, false)
+    const options = plainOptions(given)
+    if (options instanceof InvalidInput) return options
+    const problem =
+      policyProblem(options?.onBusy, false) ?? operationIdProblem(options?.operationId) ?? shellProblem(options)
     if (problem !== undefined) return problem
+    const name = named("shell", options?.operationId, [checked, options?.cwd])
     const callId = engineOf(fiber, ref.context).ids.unsafeNext()
     const first = asked(checked, callId, options)
-    return operation(ref, { kind: "shell", onBusy: options?.onBusy, first }, (running) =>
+    const ran = operation(ref, { kind: "shell", onBusy: options?.onBusy, named: name, first }, (running) =>
       run(running, checked, callId, options)
     )
+    // Nothing but a prompt takes what joins it.
+    return once(ref, "shell", name, ran, outcomeOf) as Effect.Effect<ExecResult, ShellError, R | Needs>
   })
+
+/** What a command gave that was run before. */
+const outcomeOf = (past: Past): Effect.Effect<ExecResult, ShellError> => ended(past, (end) => end.value as ExecResult)
 
 /** The command as a request and a call of `bash`. Of the environment only the names are recorded. */
 const asked = (run: string, callId: string, options: ShellOptions | undefined): ReadonlyArray<Draft.Draft> => {
@@ -75,10 +88,32 @@ const run = (
     onSuccess: (value) =>
       Effect.succeed({
         value: () => value,
+        recorded: clean(value),
         drafts: [settled(value.exitCode === 0 ? "success" : "failure", report(value))]
       })
   })
 }
+
+/** Ends a command that was cut when its process ended: it is not run again. */
+export const resumeShell = <R>(
+  ref: SessionRef<R>,
+  spec: ResumeSpec
+): Effect.Effect<unknown, ShellError | RecoveryExhausted, R | Needs> =>
+  resumed(ref, spec, (running) => {
+    const reason = "the process ended while the command ran; its effects are possible"
+    const error = new SandboxError({ operation: "exec", path: ref.cwd, reason })
+    const open = running.journal.conversation
+      .unsettled()
+      .map(({ call: { id, name } }) => Draft.toolSettled(id, name, "unknown", explain("unknown"), undefined))
+    return Effect.zipRight(open.length === 0 ? Effect.void : running.append(open), error)
+  })
+
+/** A command's output as a record takes it. */
+const clean = (result: ExecResult): ExecResult => ({
+  ...result,
+  stdout: cleanText(result.stdout),
+  stderr: cleanText(result.stderr)
+})
 
 const report = ({ exitCode, stderr, stdout }: ExecResult): string =>
   [stdout, stderr, ...(exitCode === 0 ? [] : [`(exit code ${exitCode})`])].filter((text) => text !== "").join("\n")

@@ -7,7 +7,14 @@ import * as Effect from "effect/Effect"
 import type { AnySchema, ContextOf, ValueOf } from "../services/AnySchema.js"
 import * as Agent from "../services/Agent.js"
 import * as Draft from "../services/Draft.js"
-import { AgentNotFound, InvalidInput, type StoreError } from "../services/Errors.js"
+import type { Request, UserPart } from "../services/Entry.js"
+import {
+  AgentNotFound,
+  InvalidInput,
+  type RecoveryExhausted,
+  SessionNotFound,
+  type StoreError
+} from "../services/Errors.js"
 import { cleanText } from "../services/Json.js"
 import type { ToolSpec } from "../services/Model.js"
 import { SandboxTools } from "../services/Sandbox.js"
@@ -22,14 +29,36 @@ import {
   type TaskReply,
   type TurnOptions
 } from "../services/Session.js"
-import type { SessionRow } from "../services/SessionStore.js"
+import type { NewSession, SessionRow } from "../services/SessionStore.js"
+import type { PastTask } from "../services/TaskTool.js"
 import { describe, type ToolCall, type ToolProblem } from "../services/Tool.js"
 import type * as Tool from "../services/Tool.js"
 import * as Usage from "../services/Usage.js"
 import type { Needs } from "./engine.js"
-import { policyProblem, userParts } from "./input.js"
-import { type Done, failureOf, type Operation, operation, tellUnstored } from "./operation.js"
-import { promptChild, wantedOf } from "./prompt.js"
+import {
+  limitProblem,
+  operationIdProblem,
+  plainOptions,
+  policyProblem,
+  taskProblem,
+  turnProblem,
+  userParts
+} from "./input.js"
+import { named, once } from "./once.js"
+import {
+  type Done,
+  failureOf,
+  isShutdown,
+  type Operation,
+  operation,
+  resumed,
+  type ResumeSpec,
+  tellUnstored
+} from "./operation.js"
+import { ended, recordedReply } from "./outcome.js"
+import type { Past } from "./Past.js"
+import { decodedReply, promptChild, resumeChild, wantedOf } from "./prompt.js"
+import { requestOf as requestOfTurns, turnOptionsOf } from "./request.js"
 import { toolProblem } from "./toolset.js"
 
 /** Stands for the text of a task that brought none. */
@@ -47,23 +76,38 @@ export const task = <
 >(
   ref: SessionRef<R>,
   input: PromptInput,
-  options?: TaskOptions<Tools, Result>,
-  callId?: string
+  given?: TaskOptions<Tools, Result>,
+  callId?: string,
+  past?: PastTask
 ): Effect.Effect<
   TaskReply<ValueOf<Result>>,
   TaskError | ResultError<Result>,
   R | Needs | Tool.Requirements<Tools[number]> | ContextOf<Result>
 > =>
   Effect.suspend(() => {
+    const options = plainOptions(given)
+    if (options instanceof InvalidInput) return options
     const content = userParts(input, options?.images)
     if (content instanceof InvalidInput) return content
-    const named = typeof options?.agent === "object" ? options.agent.tools : []
+    const wrong =
+      policyProblem(options?.onBusy, false) ??
+      operationIdProblem(options?.operationId) ??
+      taskProblem(options) ??
+      turnProblem(options)
+    if (wrong !== undefined) return wrong
+    const own = typeof options?.agent === "object" ? options.agent : undefined
     const problem =
-      policyProblem(options?.onBusy, false) ?? toolProblem(named, options?.tools) ?? wrongSchema(options?.resultSchema)
+      (own === undefined ? undefined : (turnProblem(own, "agent.") ?? limitProblem(own.limits, "agent.limits"))) ??
+      (options?.limits === undefined ? undefined : limitProblem(options.limits, "limits")) ??
+      toolProblem(own?.tools ?? [], options?.tools) ??
+      wrongSchema(options?.resultSchema)
     if (problem !== undefined) return problem
-    return operation(ref, { kind: "task", onBusy: options?.onBusy }, (running) =>
-      delegate(running, input, options, callId)
+    const request = requestOf(content, options)
+    const name = named("task", options?.operationId, [content, request.agent, request.cwd])
+    const ran = operation(ref, { kind: "task", onBusy: options?.onBusy, named: name, request }, (running) =>
+      delegate(running, input, options, callId, past)
     )
+    return once(ref, "task", name, ran, (its) => recordedTask(its, options?.resultSchema))
   }) as Effect.Effect<
     TaskReply<ValueOf<Result>>,
     TaskError | ResultError<Result>,
@@ -73,25 +117,62 @@ export const task = <
 /** The options of a task, whatever their types say of it. */
 type AnyOptions = TaskOptions<ReadonlyArray<Tool.Any>, AnySchema | undefined>
 
+/** What is recorded of a task that is an operation of its own. */
+const requestOf = (input: ReadonlyArray<UserPart>, options: AnyOptions | undefined): Request => ({
+  ...requestOfTurns(options, undefined),
+  input,
+  agent: cleaned(typeof options?.agent === "object" ? options.agent.name : options?.agent),
+  description: cleaned(options?.description),
+  cwd: cleaned(options?.cwd)
+})
+
+const cleaned = (text: string | undefined): string | undefined => (text === undefined ? undefined : cleanText(text))
+
+/** What a task brought that was run before, with its result as this caller's schema has it. */
+const recordedTask = (past: Past, schema: AnySchema | undefined): Effect.Effect<TaskReply, TaskFailure, unknown> =>
+  Effect.flatMap(
+    ended<TaskReply, TaskFailure>(past, ({ value }) => value as TaskReply),
+    (reply): Effect.Effect<TaskReply, TaskFailure, unknown> => {
+      const wanted = schema === undefined ? undefined : wantedOf(schema)
+      if (wanted instanceof InvalidInput) return wanted
+      return Effect.map(decodedReply(reply, wanted), ({ value }) => ({ ...reply, value }))
+    }
+  )
+
+/** Goes on with a task that was an operation of its own. */
+export const resumeTask = <R>(
+  ref: SessionRef<R>,
+  spec: ResumeSpec
+): Effect.Effect<unknown, TaskError | ResultError<AnySchema> | RecoveryExhausted, R | Needs> =>
+  resumed(ref, spec, (running, past): Effect.Effect<Done<TaskReply>, TaskError | ResultError<AnySchema>, R> => {
+    const { agent, cwd, description, input = [] } = past.start.request ?? {}
+    const options = { ...turnOptionsOf(past.start.request), agent, cwd, description }
+    const delegated = delegate(running, input, options, undefined, past.taskOf(undefined))
+    return delegated as Effect.Effect<Done<TaskReply>, TaskError | ResultError<AnySchema>, R>
+  })
+
+type TaskFailure = TaskError | ResultError<AnySchema>
+
 const delegate = (
   running: Operation,
   input: PromptInput,
   options: AnyOptions | undefined,
-  callId: string | undefined
-): Effect.Effect<Done<TaskReply>, TaskError | ResultError<AnySchema>, unknown> => {
+  callId: string | undefined,
+  past: PastTask | undefined
+): Effect.Effect<Done<TaskReply>, TaskFailure, unknown> => {
   const { clock, engine, journal, lease, ref } = running
-  const agent = agentFor(ref.agent, options?.agent, Context.get(engine.context, SandboxTools))
+  const agent = agentFor(ref.agent, past?.link.agent ?? options?.agent, Context.get(engine.context, SandboxTools))
   if (agent instanceof AgentNotFound) return agent
   const problem = toolProblem(agent.tools, options?.tools) ?? wrongSchema(agent.resultSchema)
   if (problem !== undefined) return problem
+  const inherited = { under: lease, call: journal.call }
+  const promptWith = (child: SessionRef<unknown>) => promptChild(child, input, turnOptions(agent, options), inherited)
+  if (past !== undefined) return goOn(running, agent, past, promptWith)
   const taskId = lease.operationId
-  const row: SessionRow = {
+  const row: NewSession = {
     id: SessionId.child(ref.id, engine.ids.unsafeNext()),
     incarnation: engine.ids.unsafeNext(),
-    owner: engine.history.owner,
-    epoch: 1,
-    nextSeq: 1,
-    agent: agent.name,
+    agent: cleanText(agent.name),
     cwd: options?.cwd ?? ref.cwd,
     parent: ref.id,
     depth: lease.depth,
@@ -99,19 +180,62 @@ const delegate = (
   }
   const child = new SessionRef(row, agent, ref.context)
   const description = options?.description === undefined ? firstLine(input) : cleanText(options.description)
-  const link = Draft.taskLink(taskId, row.id, agent.name, description, callId)
+  const link = Draft.taskLink(taskId, row.id, row.agent, description, callId)
   return Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(engine.history.append(journal, running.id, [link], [row]), () =>
-      Effect.matchCauseEffect(
-        restore(promptChild(child, input, turnOptions(agent, options), { under: lease, call: journal.call })),
-        {
-          onSuccess: (reply) => settleDone(running, taskId, child, reply),
-          onFailure: (cause) => settleFailed(running, taskId, child, cause)
-        }
-      )
+    Effect.flatMap(engine.history.append(journal, running.id, [link], { children: [row] }), () =>
+      settled(running, taskId, child, restore(promptWith(child)))
     )
   )
 }
+
+/** Goes on with the child of a task that a process had begun which ended: never with a second child. */
+const goOn = (
+  running: Operation,
+  agent: Agent.Any,
+  { end, link }: PastTask,
+  promptWith: (child: SessionRef<unknown>) => Effect.Effect<Reply, TaskFailure, unknown>
+): Effect.Effect<Done<TaskReply>, TaskFailure, unknown> => {
+  const { engine, journal, lease, ref } = running
+  const found = Effect.flatMap(engine.store.get(link.child), (row): Effect.Effect<SessionRow, SessionNotFound> =>
+    row === undefined ? new SessionNotFound({ session: link.child }) : Effect.succeed(row)
+  )
+  return Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(restore(found), (row) => {
+      const child = new SessionRef(row, agent, ref.context)
+      let before: Usage.Usage | undefined
+      const used = (usage: Usage.Usage) => {
+        before = usage
+        // What is told by its end was counted when the operation was gone on with.
+        if (end === undefined) journal.call?.budget?.spend({ tokens: Usage.tokens(usage), cost: usage.cost ?? 0 })
+      }
+      const outcome = Effect.suspend((): Effect.Effect<Reply, TaskFailure, unknown> => {
+        if (row.nextSeq === 1) return promptWith(child)
+        if (row.running === null) return recordedReply(engine, row, used)
+        // Nothing is left of it where another engine has ended it since.
+        return Effect.flatMap(resumeChild(child, row.running, { under: lease, call: journal.call }), (reply) =>
+          reply === undefined ? recordedReply(engine, row, used) : Effect.succeed(reply)
+        )
+      })
+      if (end === undefined) return settled(running, link.taskId, child, restore(outcome), () => before)
+      // Its end is recorded, and what it used is counted.
+      return Effect.map(restore(outcome), (reply) => done(reply, link.taskId, child))
+    })
+  )
+}
+
+/** Waits for a child and records how it ended. `before` tells what it had used where it had ended before. */
+const settled = <R>(
+  running: Operation,
+  taskId: string,
+  child: SessionRef<unknown>,
+  outcome: Effect.Effect<Reply, TaskFailure, R>,
+  before?: () => Usage.Usage | undefined
+): Effect.Effect<Done<TaskReply>, TaskFailure, R> =>
+  Effect.matchCauseEffect(outcome, {
+    onSuccess: (reply) => settleDone(running, taskId, child, reply),
+    onFailure: (cause) =>
+      settleFailed(running, taskId, child, before?.() ?? child.journal?.usage().total ?? Usage.zero, cause)
+  })
 
 /** What is wrong with the schema of a result, if anything: nothing is created for it. */
 const wrongSchema = (schema: AnySchema | undefined): InvalidInput | undefined => {
@@ -126,30 +250,43 @@ const settleDone = (
   child: SessionRef<unknown>,
   reply: Reply
 ): Effect.Effect<Done<TaskReply>, StoreError> => {
+  const end = Draft.taskSettled(taskId, child.id, "completed", undefined, count(running, reply.usage.total))
+  return Effect.as(record(running, end), done(reply, taskId, child))
+}
+
+const done = (reply: Reply, taskId: string, child: SessionRef<unknown>): Done<TaskReply> => {
   const value = { ...reply, text: reply.text === "" ? noText : reply.text, taskId, session: child.id }
-  const end = Draft.taskSettled(taskId, child.id, "completed", undefined, count(running, child))
-  return Effect.as(record(running, end), { value: () => value, drafts: [] })
+  return { value: () => value, drafts: [], recorded: { ...value, value: undefined } }
 }
 
 const settleFailed = <E>(
   running: Operation,
   taskId: string,
   child: SessionRef<unknown>,
+  used: Usage.Usage,
   cause: Cause.Cause<E>
 ): Effect.Effect<never, E | StoreError> => {
-  const usage = count(running, child)
-  const end = Cause.isInterrupted(cause)
+  const usage = count(running, used)
+  const wasCut = Cause.isInterrupted(cause)
+  const end = wasCut
     ? Draft.taskSettled(taskId, child.id, "interrupted", undefined, usage)
     : Draft.taskSettled(taskId, child.id, "failed", failureOf(cause), usage)
-  return Effect.zipRight(record(running, end), Effect.failCause(cause))
+  // The engine ends: the child is gone on with by its link.
+  const recorded =
+    wasCut && isShutdown(running.lease) ? Effect.sync(() => tellUnstored(running, [end])) : record(running, end)
+  return Effect.zipRight(recorded, Effect.failCause(cause))
 }
 
+/** Where it cannot be stored, it is with the end of the operation. */
 const record = (running: Operation, end: Draft.Draft): Effect.Effect<void, StoreError> =>
-  Effect.tapErrorCause(running.append([end]), () => Effect.sync(() => tellUnstored(running, [end])))
+  Effect.tapErrorCause(running.append([end]), () =>
+    Effect.sync(() => {
+      running.journal.late = [...running.journal.late, end]
+    })
+  )
 
 /** Counts what a child used as its parent's. */
-const count = ({ journal }: Operation, child: SessionRef<unknown>): Usage.Usage => {
-  const usage = child.journal?.usage().total ?? Usage.zero
+const count = ({ journal }: Operation, usage: Usage.Usage): Usage.Usage => {
   journal.tasks = Usage.add(journal.tasks, usage)
   return usage
 }
@@ -173,6 +310,7 @@ const agentFor = (
   if (wanted === undefined && parent.delegate === "general") return general(sandboxTools)
   const named = parent.subagents.find((agent) => agent.name === wanted)
   if (named !== undefined) return named
+  if (wanted === Agent.generalDelegate && parent.delegate === "general") return general(sandboxTools)
   return new AgentNotFound({ agent: wanted ?? Agent.generalDelegate, known: parent.subagents.map(({ name }) => name) })
 }
 
@@ -231,12 +369,13 @@ export const taskSpec = (agent: Agent.Any): ToolSpec | undefined => {
 export const handleTask = (
   ref: SessionRef<unknown>,
   args: unknown,
-  call: ToolCall
+  call: ToolCall,
+  past?: PastTask
 ): Effect.Effect<string, ToolProblem, unknown> => {
   const given = taskArguments(args)
   if ("text" in given) return Effect.fail(given)
   const { prompt: input, ...options } = given
-  return Effect.matchCauseEffect(task(ref, input, options, call.callId), {
+  return Effect.matchCauseEffect(task(ref, input, options, call.callId, past), {
     onSuccess: (reply) => Effect.succeed(reply.json ?? reply.text),
     onFailure: (cause) =>
       Cause.isInterrupted(cause)

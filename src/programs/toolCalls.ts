@@ -20,7 +20,7 @@ import type { LimitValues } from "../services/Limits.js"
 import { currentMark, type Delegation } from "../services/SessionLock.js"
 import { describe, type ToolProblem } from "../services/Tool.js"
 import { CallContext } from "./CallContext.js"
-import type { Operation } from "./operation.js"
+import { isShutdown, type Operation, tellUnstored } from "./operation.js"
 import { toolSpan } from "./spans.js"
 import { fit, textOf } from "./toolResult.js"
 
@@ -29,10 +29,16 @@ export type Dispatched<R> =
   | { readonly _tag: "Refused"; readonly text: string }
   /** The work was finished before its turn came. */
   | { readonly _tag: "NotRun" }
+  /** It was started when its process ended, and running it again may do harm. */
+  | { readonly _tag: "Unknown" }
   | {
       readonly _tag: "Handled"
       /** In milliseconds; without one the engine's holds. */
       readonly deadline: number | undefined
+      /** Whether it can be run again, or gone on with, after its process ended. */
+      readonly again: boolean
+      /** Whether it was started before, by a process that ended: that is recorded already. */
+      readonly started: boolean
       readonly handle: (context: CallContext) => Effect.Effect<unknown, ToolProblem, R>
     }
 
@@ -60,6 +66,7 @@ interface Running {
   readonly context: CallContext
   readonly delegation: Delegation
   readonly deadline: number
+  readonly again: boolean
   fiber: Fiber.RuntimeFiber<unknown, ToolProblem> | undefined
   /** When it was told to end, in milliseconds since the epoch. */
   abortedAt: number | undefined
@@ -106,15 +113,19 @@ class Calls<R> {
         this.next++ < this.limits.toolCalls ? this.dispatch(call) : tooMany(this.limits.toolCalls)
       if (dispatched._tag === "Handled") {
         ready.push({ call, handled: dispatched })
-        drafts.push(Draft.toolStarted(call.id, call.name))
+        if (!dispatched.started) drafts.push(Draft.toolStarted(call.id, call.name))
       } else if (dispatched._tag === "Refused") drafts.push(this.settled(call, "failure", dispatched.text))
-      else drafts.push(this.settled(call, "not-run", explain("not-run")))
+      else {
+        const outcome = dispatched._tag === "Unknown" ? "unknown" : "not-run"
+        drafts.push(this.settled(call, outcome, explain(outcome)))
+      }
     }
-    if (drafts.length === 0) return this.wait()
-    return Effect.flatMap(this.operation.append(drafts), () => {
+    if (drafts.length === 0 && ready.length === 0) return this.wait()
+    const recorded = drafts.length === 0 ? Effect.void : this.operation.append(drafts)
+    return Effect.flatMap(recorded, () => {
       // Interrupted while that was being written: nothing is begun any more.
       if (!Cause.isEmpty(this.fiber.getFiberRef(FiberRef.interruptedCause)))
-        this.unbegun = ready.map(({ call }) => call)
+        this.unbegun = ready.filter(({ handled }) => !handled.started).map(({ call }) => call)
       else for (const it of ready) this.start(it)
       if (this.unsettled === 0) return Effect.void
       return this.ended.length > 0 ? this.step() : this.wait()
@@ -126,7 +137,7 @@ class Calls<R> {
     const delegation = engine.lock.open(lease)
     const updateRefs = (refs: FiberRefs.FiberRefs, fiberId: Parameters<typeof FiberRefs.updateAs>[1]["fiberId"]) =>
       FiberRefs.updateAs(refs, { fiberId, fiberRef: currentMark, value: { lease, delegation } })
-    const context = new CallContext(call.id, ref.id, id, ref.cwd, this.runtime, updateRefs)
+    const context = new CallContext(call.id, ref.id, ref.incarnation, id, ref.cwd, this.runtime, updateRefs)
     const { deadline: own = Number.NaN } = handled
     const deadline = clock.unsafeCurrentTimeMillis() + (Number.isNaN(own) ? this.limits.toolDeadline : own)
     const running: Running = {
@@ -134,6 +145,7 @@ class Calls<R> {
       context,
       delegation,
       deadline,
+      again: handled.again,
       fiber: undefined,
       abortedAt: undefined,
       abandoned: false
@@ -188,7 +200,12 @@ class Calls<R> {
   /** Entries for handlers that have ended, and for those past their deadline, which are left behind. */
   private recordEnded(): Array<Draft.Draft> {
     const drafts: Array<Draft.Draft> = []
-    for (const [{ call }, exit] of this.ended) drafts.push(this.settledBy(call, exit))
+    for (const [{ again, call }, exit] of this.ended) {
+      const end = this.settledBy(call, exit)
+      // The engine ends: whoever resumes the operation goes on with it.
+      if (again && Exit.isInterrupted(exit) && isShutdown(this.operation.lease)) tellUnstored(this.operation, [end])
+      else drafts.push(end)
+    }
     this.ended = []
     if (this.running.size === 0) return drafts
     const now = this.operation.clock.unsafeCurrentTimeMillis()
@@ -251,7 +268,8 @@ class Calls<R> {
   private cut(cause: Cause.Cause<never>): Effect.Effect<void, StoreError> {
     return Effect.flatMap(this.stop(), () => {
       const drafts = this.recordEnded()
-      for (const call of [...this.unbegun, ...this.calls.slice(this.next)]) {
+      const notRun = isShutdown(this.operation.lease) ? [] : this.calls.slice(this.next)
+      for (const call of [...this.unbegun, ...notRun]) {
         drafts.push(this.settled(call, "not-run", explain("not-run")))
       }
       return Effect.zipRight(drafts.length === 0 ? Effect.void : this.operation.append(drafts), Effect.failCause(cause))
@@ -266,7 +284,8 @@ class Calls<R> {
         : this.settled(call, "failure", result.problem)
     }
     const failure = Cause.failureOption(exit.cause)
-    if (failure._tag === "Some") return this.settled(call, "failure", failure.value.text)
+    // A tool that was not made by `Tool.make` may fail with what is none.
+    if (failure._tag === "Some") return this.settled(call, "failure", textOfProblem(failure.value))
     if (Cause.isInterrupted(exit.cause)) return this.settled(call, "interrupted", explain("interrupted"))
     return this.settled(call, "failure", describe(Cause.squash(exit.cause)))
   }
@@ -285,6 +304,8 @@ class Calls<R> {
     engine.events.publish({ _tag: "ToolLate", session: ref.id, at, operationId: id, callId: call.id, name: call.name })
   }
 }
+
+const textOfProblem = (problem: ToolProblem | null | undefined): string => problem?.text ?? describe(problem)
 
 const tooMany = (limit: number) => ({
   _tag: "Refused" as const,

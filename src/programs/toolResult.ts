@@ -1,7 +1,7 @@
 /**
  * What a model is told of a tool's value.
  */
-import { cleanText } from "../services/Json.js"
+import { cleanText, print } from "../services/Json.js"
 import { describe } from "../services/Tool.js"
 
 /** A text for the model, and how long it was before it was cut, if it was. */
@@ -14,19 +14,19 @@ export interface ResultText {
 export const textOf = (value: unknown): { readonly text: string } | { readonly problem: string } => {
   if (typeof value === "string") return { text: value }
   if (value === undefined) return { text: "" }
-  try {
-    const json: unknown = JSON.stringify(value)
-    if (typeof json === "string") return { text: json }
+  if (typeof value === "function" || typeof value === "symbol") {
     return { problem: `The tool gave a ${typeof value}, which is not JSON.` }
-  } catch (error) {
-    return { problem: `The tool gave a value that is not JSON: ${describe(error)}` }
   }
+  const printed = print(value)
+  if ("json" in printed) return { text: printed.json }
+  return { problem: `The tool gave a value that cannot be shown: ${printed.problem}.` }
 }
 
 /** Cleans a result and cuts it in the middle where it is longer than `limit` UTF-16 code units. */
 export const fit = (result: string, limit: number): ResultText => {
   // Before it is cut: half a secret would not be known for one.
-  const text = cleanText(result)
+  // A tool that was not made by `Tool.make` may give what is no text.
+  const text = cleanText(typeof result === "string" ? result : describe(result))
   if (text.length <= limit) return { text, cutFrom: undefined }
   const half = Math.floor(limit / 2)
   const head = text.slice(0, endBefore(text, half))

@@ -4,8 +4,10 @@
 import type * as Context from "effect/Context"
 import type * as Agent from "../services/Agent.js"
 import { InvalidInput, ToolNameConflict } from "../services/Errors.js"
+import { cleanText, print } from "../services/Json.js"
 import type { ToolSpec } from "../services/Model.js"
 import type { TaskTool } from "../services/TaskTool.js"
+import { describe } from "../services/Tool.js"
 import type * as Tool from "../services/Tool.js"
 
 /** Names that Baton keeps for itself. */
@@ -26,16 +28,18 @@ export interface Toolset {
   readonly specs: ReadonlyArray<ToolSpec>
 }
 
-/** What is wrong with the names or the parameters of an agent's tools and those of a call, if anything. */
+/** What is wrong with an agent's tools and those of a call, if anything. */
 export const toolProblem = (
   own: ReadonlyArray<Tool.Any>,
   extra: ReadonlyArray<Tool.Any> = []
 ): ToolNameConflict | InvalidInput | undefined => {
+  if (!isList(own) || !isList(extra)) return new InvalidInput({ path: "tools", reason: "it is not a list" })
   if (own.length + extra.length === 0) return undefined
   const seen = new Set<string>()
-  for (const tool of [...own, ...extra]) {
+  for (const [i, tool] of [...own, ...extra].entries()) {
+    if (!isTool(tool)) return new InvalidInput({ path: `tools[${i}]`, reason: "it is not a tool" })
     const { name } = tool
-    if (!wellFormed.test(name)) return new ToolNameConflict({ tool: name, reason: "malformed" })
+    if (!wellFormed.test(name)) return new ToolNameConflict({ tool: shown(name), reason: "malformed" })
     if (reserved.has(name)) return new ToolNameConflict({ tool: name, reason: "reserved" })
     if (seen.has(name)) return new ToolNameConflict({ tool: name, reason: "duplicate" })
     seen.add(name)
@@ -45,15 +49,43 @@ export const toolProblem = (
   return undefined
 }
 
+/** Whether it is a list that can be looked at. */
+const isList = (value: unknown): boolean => {
+  try {
+    return Array.isArray(value)
+  } catch {
+    return false
+  }
+}
+
+/** Whether a value has what a tool is made of, whatever its type says. Looked at once for each tool. */
+const isTool = (tool: Tool.Any): boolean => {
+  if (tellable.has(tool)) return true
+  try {
+    return typeof tool.name === "string" && typeof tool.description === "string" && typeof tool.handle === "function"
+  } catch {
+    return false
+  }
+}
+
+/** A name that is none: no more of it than fits on a line, and no secret. */
+const shown = (name: string): string => {
+  const clean = cleanText(name)
+  return clean.length > 64 ? `${clean.slice(0, 64).toWellFormed()}…` : clean
+}
+
 /** Why a model cannot be told of a tool's parameters, if it cannot. Looked at once for each tool. */
 const parametersProblem = (tool: Tool.Any): string | undefined => {
   if (tellable.has(tool)) return undefined
   try {
     const schema: object = tool.inputSchema
+    if (typeof schema !== "object" || schema === null) return "it is not a schema"
     if (!("type" in schema && schema.type === "object") && !("anyOf" in schema))
       return "it is not the schema of an object"
+    const printed = print(schema)
+    if ("problem" in printed) return cleanText(printed.problem.replace(/\s+/g, " "))
   } catch (error) {
-    return error instanceof Error ? error.message.replace(/\s+/g, " ") : String(error)
+    return cleanText(error instanceof Error ? error.message.replace(/\s+/g, " ") : describe(error))
   }
   tellable.add(tool)
   return undefined

@@ -73,7 +73,14 @@ export const above = (tree: Tree, id: string): ReadonlyArray<Node> => {
 export const step = (before: Tree, event: Event): Tree => {
   const tree = before.changes.length === 0 ? before : { ...before, changes: [] }
   switch (event._tag) {
-    case "OperationStarted": {
+    case "OperationStarted":
+    case "OperationResumed": {
+      const resumed = event._tag === "OperationResumed" ? node(tree, ownerOf(tree, event) ?? "") : undefined
+      if (resumed !== undefined) {
+        // What it took until then is another process's, and the time in between is nobody's.
+        const { id } = resumed
+        return { ...update(tree, { ...resumed, startedAt: event.at }), changes: [{ _tag: "Started", id }] }
+      }
       const key = operationKey(event)
       const task = Option.getOrUndefined(HashMap.get(tree.sessions, event.session))
       // The prompt of a task's child is drawn as the task.
@@ -258,6 +265,9 @@ const startCall = (
   event: Named & { readonly callId: string; readonly name: string; readonly at: number }
 ): Tree => {
   const key = callKey(event, event.callId)
+  const known = Option.getOrUndefined(HashMap.get(tree.calls, key))?.node
+  // It is run again after the process ended that ran it.
+  if (known !== undefined && node(tree, known)?.status === "running") return tree
   const label = Option.getOrUndefined(HashMap.get(tree.calls, key))?.label ?? ""
   const calls = tree.counts.calls + 1
   const id = `call ${calls}`

@@ -8,7 +8,7 @@ import type { ToolCallPart } from "../services/Entry.js"
 import { type InvalidInput, type LimitReached, type ModelError, ModelUnavailable } from "../services/Errors.js"
 import type { Failure } from "../services/Event.js"
 import type { Call } from "../services/History.js"
-import { cleanText } from "../services/Json.js"
+import { brief } from "../services/Json.js"
 import type { ModelRequest } from "../services/Model.js"
 import * as Usage from "../services/Usage.js"
 import type { Operation } from "./operation.js"
@@ -140,7 +140,7 @@ const delayOf = (inARow: number, first: number, asked: number | undefined): Effe
   )
 }
 
-const failureOf = (error: ModelUnavailable): Failure => ({ tag: error._tag, message: cleanText(error.message) })
+const failureOf = (error: ModelUnavailable): Failure => ({ tag: error._tag, message: brief(error.message) })
 
 /** Nothing to read and nothing to do, and no reason given for it. */
 const isEmpty = ({ finish, reply }: Round): boolean =>

@@ -24,11 +24,27 @@ export class Wanted {
   reminders = 0
   /** Asked in the step in which it is to end: whether nothing came that the model has to see before. */
   mayEnd: () => boolean = () => true
-  private readonly tools: Made
+  /** The JSON Schema of the result. */
+  readonly jsonSchema: object
 
-  constructor(schema: AnySchema) {
-    this.tools = make(schema)
-    this.specs = this.tools.specs
+  private constructor(private readonly tools: Made) {
+    this.specs = tools.specs
+    this.jsonSchema = tools.result
+  }
+
+  /** A result of the kind that a schema tells. Throws where a model cannot be told of it. */
+  static of(schema: AnySchema): Wanted {
+    return new Wanted(make(schema))
+  }
+
+  /** A result that was asked for by another process, of whose schema only the JSON Schema is known: it is not checked. */
+  static known(jsonSchema: object): Wanted {
+    return new Wanted(toolsOf(jsonSchema, Effect.succeed))
+  }
+
+  /** Decodes a result that was accepted before, or says what is wrong with it. */
+  decode(encoded: unknown): Effect.Effect<unknown, string, unknown> {
+    return this.tools.decode(encoded)
   }
 
   /** Whether a call is one of its own, with arguments that can be looked at. */
@@ -65,6 +81,7 @@ export class Wanted {
 }
 
 interface Made {
+  readonly result: object
   readonly specs: ReadonlyArray<ToolSpec>
   /** Whether the result is a field of the arguments, which providers want to be an object. */
   readonly wrapped: boolean
@@ -79,21 +96,34 @@ const make = (schema: AnySchema): Made => {
   let known = made.get(schema)
   if (known === undefined) {
     const { decode, jsonSchema } = codec(schema)
-    const result = jsonSchema()
-    const wrapped = !("type" in result && result.type === "object")
-    known = {
-      specs: [
-        { name: "finish", description: "Ends the work with its result.", inputSchema: wrapped ? wrap(result) : result },
-        giveUp
-      ],
-      wrapped,
-      decode: (encoded) =>
-        Effect.mapError(decode(encoded), (issue) => `The result is not of the kind asked for.\n${explainIssue(issue)}`)
-    }
+    known = toolsOf(jsonSchema(), (encoded) =>
+      Effect.mapError(decode(encoded), (issue) => `The result is not of the kind asked for.\n${explainIssue(issue)}`)
+    )
     made.set(schema, known)
   }
   return known
 }
+
+const toolsOf = (result: object, decode: Made["decode"]): Made => ({
+  result,
+  specs: [
+    {
+      name: "finish",
+      description: "Ends the work with its result.",
+      inputSchema: isWrapped(result) ? wrap(result) : result
+    },
+    giveUp
+  ],
+  wrapped: isWrapped(result),
+  decode
+})
+
+/** Providers want the arguments of a tool to be an object: any other result is a field of one. */
+const isWrapped = (result: object): boolean => !("type" in result && result.type === "object")
+
+/** What a call of `finish` gave as the result, in JSON, by the result's JSON Schema. */
+export const finishedWith = ({ args, raw }: ToolCallPart, result: unknown): string =>
+  JSON.stringify(typeof result === "object" && result !== null && isWrapped(result) ? unwrap(args, raw) : args)
 
 const howToWrap = 'Give it as { "result": … }.'
 

@@ -59,6 +59,11 @@ export class Budget {
     return this.chain.some(({ limits }) => limits.cost !== Number.POSITIVE_INFINITY)
   }
 
+  /** Counts what was used before, by another run of the same work. */
+  spend(used: Amount): void {
+    for (const at of this.chain) at.used = plus(at.used, used)
+  }
+
   get spent(): Amount {
     return this.used
   }

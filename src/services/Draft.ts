@@ -4,9 +4,9 @@
  * Each is made with all its fields at once, and the history fills in its place: an object that grows field by field
  * takes several times the memory for as long as its session is kept.
  */
-import type { AssistantPart, Entry, FinishReason, ToolOutcome, UserPart } from "./Entry.js"
+import type { AssistantPart, Entry, FinishReason, Request, ToolOutcome, UserPart } from "./Entry.js"
 import type { Failure } from "./Event.js"
-import type { OperationKind, OperationRef } from "./Operation.js"
+import type { OperationKind } from "./Operation.js"
 import type { Usage, UsageReport } from "./Usage.js"
 
 /** An entry without its place. Appending hands it over: the same object becomes the entry. */
@@ -24,50 +24,66 @@ export const place = (draft: Draft, id: number, parentId: number | null, at: num
   return draft
 }
 
-export const operationStarted = (kind: OperationKind): Draft => ({
+/** `key` is a digest of the input, where the caller gave the operation its id. */
+export const operationStarted = (
+  kind: OperationKind,
+  key: string | undefined,
+  request: Request | undefined
+): Draft => ({
   _tag: "OperationStarted",
   id: 0,
   parentId: null,
   at: 0,
   operationId: "",
-  kind
+  kind,
+  key,
+  request
 })
 
-export const completed = (kind: OperationKind, usage: UsageReport): Draft =>
-  operationSettled(kind, "completed", usage, undefined, undefined)
+export const operationResumed = (kind: OperationKind, attempt: number): Draft => ({
+  _tag: "OperationResumed",
+  id: 0,
+  parentId: null,
+  at: 0,
+  operationId: "",
+  kind,
+  attempt
+})
 
-export const failed = (kind: OperationKind, usage: UsageReport, error: Failure): Draft =>
-  operationSettled(kind, "failed", usage, error, undefined)
+type Settled = Extract<Draft, { readonly _tag: "OperationSettled" }>
 
-export const interrupted = (kind: OperationKind, usage: UsageReport, by: "caller" | "shutdown" | OperationRef): Draft =>
-  operationSettled(kind, "interrupted", usage, undefined, by)
-
-const operationSettled = (
+/** How an operation ended: `key` as its start has it. */
+export const operationSettled = (
   kind: OperationKind,
-  outcome: "completed" | "failed" | "interrupted",
+  key: string | undefined,
   usage: UsageReport,
-  error: Failure | undefined,
-  by: "caller" | "shutdown" | OperationRef | undefined
-): Draft => ({
+  { by, error, outcome, value }: Pick<Settled, "outcome"> & Partial<Pick<Settled, "by" | "error" | "value">>
+): Settled => ({
   _tag: "OperationSettled",
   id: 0,
   parentId: null,
   at: 0,
   operationId: "",
   kind,
+  key,
+  value,
   outcome,
   error,
   by,
   usage
 })
 
-export const user = (content: ReadonlyArray<UserPart>): Draft => ({
+type User = Extract<Draft, { readonly _tag: "User" }>
+
+/** `asked` is how the caller named an input that joins an operation. */
+export const user = (content: ReadonlyArray<UserPart>, asked?: User["asked"]): Draft => ({
   _tag: "User",
   id: 0,
   parentId: null,
   at: 0,
   operationId: "",
-  content
+  content,
+  asked
 })
 
 /** A word of the engine to the model, where the provider knows none but the user to say it. */

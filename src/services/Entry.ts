@@ -6,10 +6,13 @@
  */
 import * as Schema from "effect/Schema"
 
-/** Format of the entries below. A store that holds a newer one is refused. */
-export const formatVersion = 1
+/**
+ * Format of the entries below. A store that holds a newer one is refused. 2 added `OperationResumed`, what an operation
+ * was asked (`key`, `request`, `asked`), and the value of a `shell`.
+ */
+export const formatVersion = 2
 
-const Count = Schema.NonNegative
+const Count = Schema.NonNegative.pipe(Schema.finite())
 
 export const Usage = Schema.Struct({
   input: Count,
@@ -93,24 +96,70 @@ const entry = <Tag extends string, Fields extends Schema.Struct.Fields>(tag: Tag
     /** The entry before it in the conversation; `null` for the first. */
     parentId: Schema.NullOr(Schema.Positive.pipe(Schema.int())),
     /** Milliseconds since the epoch. */
-    at: Schema.Number,
+    at: Schema.Finite,
     operationId: Schema.String,
     ...fields
   })
 
-export const OperationStarted = entry("OperationStarted", { kind: OperationKind })
+/** What an operation was asked besides its first entries, as far as it is data: enough to go on with it elsewhere. */
+export const Request = Schema.Struct({
+  model: Schema.optional(Schema.UndefinedOr(Schema.String)),
+  fallbacks: Schema.optional(Schema.UndefinedOr(Schema.Array(Schema.String))),
+  thinking: Schema.optional(Schema.UndefinedOr(Schema.Literal("off", "low", "medium", "high"))),
+  /** `null`: without limit. */
+  limits: Schema.optional(
+    Schema.UndefinedOr(Schema.Record({ key: Schema.String, value: Schema.NullOr(Schema.Number) }))
+  ),
+  /** The JSON Schema of the result that was asked for. */
+  result: Schema.optional(Schema.UndefinedOr(Schema.Unknown)),
+  /** What a task was told, by whom it is done, and where. */
+  input: Schema.optional(Schema.UndefinedOr(Schema.Array(UserPart))),
+  agent: Schema.optional(Schema.UndefinedOr(Schema.String)),
+  description: Schema.optional(Schema.UndefinedOr(Schema.String)),
+  cwd: Schema.optional(Schema.UndefinedOr(Schema.String))
+})
+export type Request = typeof Request.Type
+
+export const OperationStarted = entry("OperationStarted", {
+  kind: OperationKind,
+  /** A digest of the input, where the caller gave the operation its id. */
+  key: Schema.optional(Schema.UndefinedOr(Schema.String)),
+  request: Schema.optional(Schema.UndefinedOr(Request))
+})
+
+/** The operation goes on after the process that ran it ended. */
+export const OperationResumed = entry("OperationResumed", {
+  kind: OperationKind,
+  /** How often it was begun, the first run included: 2 for the first time that it is resumed. */
+  attempt: Schema.Positive.pipe(Schema.int())
+})
 
 export const OperationSettled = entry("OperationSettled", {
   kind: OperationKind,
   outcome: Schema.Literal("completed", "failed", "interrupted"),
-  /** The error's tag and message, where it failed. */
-  error: Schema.optional(Schema.UndefinedOr(Schema.Struct({ tag: Schema.String, message: Schema.String }))),
+  key: Schema.optional(Schema.UndefinedOr(Schema.String)),
+  /** What it brought, where that is not in its entries: the output of a `shell` whose caller gave it its id. */
+  value: Schema.optional(Schema.UndefinedOr(Schema.Unknown)),
+  /** The error's tag and message, where it failed, and what else it says. */
+  error: Schema.optional(
+    Schema.UndefinedOr(
+      Schema.Struct({
+        tag: Schema.String,
+        message: Schema.String,
+        data: Schema.optional(Schema.UndefinedOr(Schema.Unknown))
+      })
+    )
+  ),
   /** Who interrupted it: the caller, the engine that ended, or the operation that took its place. */
   by: Schema.optional(Schema.UndefinedOr(Schema.Union(Schema.Literal("caller", "shutdown"), OperationRef))),
   usage: Schema.Struct({ turns: Usage, retries: Usage, compactions: Usage, tasks: Usage, total: Usage })
 })
 
-export const User = entry("User", { content: Schema.Array(UserPart) })
+export const User = entry("User", {
+  content: Schema.Array(UserPart),
+  /** How its caller named it, where it joined an operation that ran: by which id, and a digest of the input. */
+  asked: Schema.optional(Schema.UndefinedOr(Schema.Struct({ operationId: Schema.String, key: Schema.String })))
+})
 
 export const Assistant = entry("Assistant", {
   content: Schema.Array(AssistantPart),
@@ -158,6 +207,7 @@ export const HeadMoved = entry("HeadMoved", {})
 /** One immutable record of a session's history. */
 export const Entry = Schema.Union(
   OperationStarted,
+  OperationResumed,
   OperationSettled,
   User,
   Assistant,

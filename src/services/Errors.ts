@@ -5,7 +5,8 @@
  * rest of the core, and a program that never decodes anything should not pay for it.
  */
 import * as Data from "effect/Data"
-import type { HoldKind, OperationRef } from "./Operation.js"
+import type { Entry } from "./Entry.js"
+import type { HoldKind, OperationRef, Running } from "./Operation.js"
 
 const plural = (n: number, noun: string) => `${n} ${noun}${n === 1 ? "" : "s"}`
 
@@ -20,9 +21,12 @@ export class SessionBusy extends Data.TaggedError("SessionBusy")<{
   readonly operationId: string
   /** When that operation was admitted, in milliseconds since the epoch. */
   readonly since: number
+  /** The engine that holds it, where it is another one than the caller's. */
+  readonly owner?: string | undefined
 }> {
   override get message() {
-    return `Session "${this.session}" is already running ${this.running}. Start another session for parallel conversation branches.`
+    const where = this.owner === undefined ? "" : ` in another process (${this.owner})`
+    return `Session "${this.session}" is already running ${this.running}${where}. Start another session for parallel conversation branches.`
   }
 }
 
@@ -218,16 +222,54 @@ export class ResultUnavailable extends Data.TaggedError("ResultUnavailable")<{
   }
 }
 
-/** The writer no longer owns the session: another process claimed it, it was removed, or it has moved on. */
+/** The operation id stands for another input: it names one piece of work for good. Nothing was written. */
+export class OperationConflict extends Data.TaggedError("OperationConflict")<{
+  readonly session: string
+  readonly operationId: string
+}> {
+  override get message() {
+    return `Operation "${this.operationId}" of session "${this.session}" was started with another input.`
+  }
+}
+
+/** An operation was cut off as often as it may be: it is not resumed any more. */
+export class RecoveryExhausted extends Data.TaggedError("RecoveryExhausted")<{
+  readonly session: string
+  readonly operationId: string
+  /** How often it was begun, the first run included. */
+  readonly attempts: number
+}> {
+  override get message() {
+    return `The operation was cut off ${plural(this.attempts, "time")} and is not resumed any more.`
+  }
+}
+
+/** Another engine owns the session, and its lease holds. */
+export class SessionOwned extends Data.TaggedError("SessionOwned")<{
+  readonly session: string
+  readonly owner: string
+  /** What runs there, if anything does. */
+  readonly running: Running | null
+}> {
+  override get message() {
+    return `Session "${this.session}" is owned by another process (${this.owner}).`
+  }
+}
+
+/**
+ * The writer no longer owns the session: another process claimed it, it was removed, or it has moved on; or somebody
+ * else delivered what it was to deliver.
+ */
 export class StaleLease extends Data.TaggedError("StaleLease")<{
   readonly session: string
-  readonly reason: "epoch" | "sequence" | "removed"
+  readonly reason: "epoch" | "sequence" | "removed" | "delivered"
 }> {
   override get message() {
     const why = {
       epoch: "another owner has claimed it",
       sequence: "its history has moved on",
-      removed: "it was removed"
+      removed: "it was removed",
+      delivered: "an input that it was to deliver is not in the inbox any more"
     }[this.reason]
     return `A write to session "${this.session}" was refused: ${why}.`
   }
@@ -241,6 +283,33 @@ export class SessionStoreError extends Data.TaggedError("SessionStoreError")<{
 }> {
   override get message() {
     return `The session store failed to ${this.operation}: ${this.reason}.`
+  }
+}
+
+/** A stored record cannot be read. The session takes no operation any more; what comes before the record can be read. */
+export class CorruptRecord extends Data.TaggedError("CorruptRecord")<{
+  readonly session: string
+  /** The place of the record in the session's history. */
+  readonly seq: number
+  readonly reason: string
+  /** The entries before it, from where reading began. */
+  readonly readable: ReadonlyArray<Entry>
+}> {
+  override get message() {
+    return `Entry ${this.seq} of session "${this.session}" cannot be read: ${this.reason}.`
+  }
+}
+
+/** The store was written by a newer version, or is none. It was left as it is. */
+export class UnsupportedFormat extends Data.TaggedError("UnsupportedFormat")<{
+  /** The format that was found, if it has a number. */
+  readonly found: number | undefined
+  /** The newest that this version knows. */
+  readonly supported: number
+  readonly reason: string
+}> {
+  override get message() {
+    return `The session store cannot be opened: ${this.reason}.`
   }
 }
 
@@ -263,4 +332,34 @@ export type LockError = SessionBusy | SessionDeadlock | TaskDepthExceeded
 export type ModelError = ModelNotConfigured | ModelUnavailable | ModelRejected | ContextOverflow
 
 /** What a write can answer. */
-export type StoreError = StaleLease | SessionStoreError
+export type StoreError = StaleLease | SessionStoreError | CorruptRecord
+
+/** The errors that an operation can have ended with. */
+const recorded = {
+  AgentNotFound,
+  ContextOverflow,
+  CorruptRecord,
+  InvalidInput,
+  LimitReached,
+  ModelNotConfigured,
+  ModelRejected,
+  ModelUnavailable,
+  NoProgress,
+  RecoveryExhausted,
+  ResultUnavailable,
+  SandboxError,
+  SessionBusy,
+  SessionDeadlock,
+  SessionNotFound,
+  SessionStoreError,
+  StaleLease,
+  TaskDepthExceeded,
+  ToolNameConflict
+}
+
+/** An error as it was recorded with the end of an operation; `undefined` where it was none of these. */
+export const revive = (tag: string, data: unknown): Error | undefined => {
+  if (!Object.hasOwn(recorded, tag) || typeof data !== "object" || data === null) return undefined
+  const Recorded = recorded[tag as keyof typeof recorded] as new (fields: object) => Error
+  return new Recorded(data)
+}

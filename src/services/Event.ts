@@ -35,6 +35,14 @@ export interface OperationStarted extends Durable {
   readonly kind: OperationKind
 }
 
+/** The operation goes on after the process that ran it ended. What was open when it was cut has its end after this. */
+export interface OperationResumed extends Durable {
+  readonly _tag: "OperationResumed"
+  readonly kind: OperationKind
+  /** How often it was begun, the first run included. */
+  readonly attempt: number
+}
+
 export interface OperationCompleted extends Durable {
   readonly _tag: "OperationCompleted"
   readonly kind: OperationKind
@@ -189,6 +197,7 @@ export interface Synced extends Base {
 
 export type Event =
   | OperationStarted
+  | OperationResumed
   | OperationCompleted
   | OperationFailed
   | OperationInterrupted
@@ -214,17 +223,22 @@ export type Event =
 export const interrupted: Failure = { tag: "Interrupted", message: "It was interrupted." }
 const unknown: Failure = { tag: "Unknown", message: "It failed." }
 
+const failureOf = (error: Failure | undefined): Failure =>
+  error === undefined ? unknown : { tag: error.tag, message: error.message }
+
 /** The event of an entry. */
 export const ofEntry = (session: string, entry: Entry): Event => {
   const base = { session, at: entry.at, operationId: entry.operationId, seq: entry.id }
   switch (entry._tag) {
     case "OperationStarted":
       return { _tag: "OperationStarted", ...base, kind: entry.kind }
+    case "OperationResumed":
+      return { _tag: "OperationResumed", ...base, kind: entry.kind, attempt: entry.attempt }
     case "OperationSettled": {
       const { kind, usage } = entry
       if (entry.outcome === "completed") return { _tag: "OperationCompleted", ...base, kind, usage }
       if (entry.outcome === "failed") {
-        return { _tag: "OperationFailed", ...base, kind, usage, error: entry.error ?? unknown }
+        return { _tag: "OperationFailed", ...base, kind, usage, error: failureOf(entry.error) }
       }
       return { _tag: "OperationInterrupted", ...base, kind, usage, by: entry.by ?? "caller" }
     }

@@ -2,6 +2,7 @@
  * Inputs that are to join the prompt that runs in their session.
  */
 import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
 import type { UserPart } from "./Entry.js"
 
 /** When an input is delivered: at the next boundary of turns, or when the model would stop. */
@@ -11,6 +12,12 @@ export type When = "steer" | "followUp"
 export interface Input {
   readonly content: ReadonlyArray<UserPart>
   readonly when: When
+  /** Its id in the store's inbox, where it lies there too. */
+  id: string | undefined
+  /** Waits until it lies there, while it is being put there: whoever takes it out here waits for that. */
+  storing: Effect.Effect<void> | undefined
+  /** How its caller named it. */
+  readonly asked: { readonly operationId: string; readonly key: string } | undefined
   /** Whether its caller was answered: it is to be delivered whatever happens. */
   promised: boolean
   /** Told once: by which operation it was delivered. */
@@ -20,7 +27,10 @@ export interface Input {
 export class Inbox extends Context.Tag("baton/Inbox")<
   Inbox,
   {
-    /** Puts an input behind those that wait for the session, by its incarnation. */
+    /**
+     * Puts an input behind those that wait for the session, by its incarnation; in place of the one with the same id in
+     * the store's inbox, if that is known here.
+     */
     readonly put: (incarnation: string, input: Input) => void
 
     /** Takes an input out again. `false` where it is being delivered, or was. */
@@ -31,6 +41,12 @@ export class Inbox extends Context.Tag("baton/Inbox")<
      * or gives it back.
      */
     readonly take: (incarnation: string, when: "steer" | "all") => ReadonlyArray<Input>
+
+    /** Takes out an input of the store's inbox, if it is known here. */
+    readonly forget: (incarnation: string, id: string) => void
+
+    /** Whether an input of the store's inbox is known here. */
+    readonly has: (incarnation: string, id: string) => boolean
 
     /** Whether anything waits. */
     readonly waits: (incarnation: string) => boolean

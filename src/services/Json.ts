@@ -27,16 +27,42 @@ export const cleanText = (text: string): string => {
   return redact(wellFormed.includes("\0") ? wellFormed.replaceAll("\0", "\ufffd") : wellFormed)
 }
 
+/** The longest sentence of an error that is recorded, in UTF-16 code units. */
+const maxSentence = 4_000
+
+/** A sentence as it is recorded: cleaned, and cut where it is a page. */
+export const brief = (text: string): string => {
+  const clean = cleanText(text)
+  return clean.length > maxSentence ? `${clean.slice(0, maxSentence).toWellFormed()}…` : clean
+}
+
+/**
+ * How large a value may be. A character of its texts and keys counts as 1, and each value as `valueSize` besides: that is
+ * about what it takes of time and memory. A value of 1,000,000 is looked through in about 10 ms.
+ */
+export const maxSize = 1_000_000
+export const valueSize = 8
+
+/** How far a value may go. */
+export interface Bounds {
+  /** How large it may be; afterwards, what was left of that. */
+  room: number
+  /** Takes properties that are `undefined`, which JSON leaves out. */
+  readonly gaps?: boolean | undefined
+}
+
 /**
  * A JSON value with every string cleaned, or what is wrong with it. The same object comes back where nothing had to be
- * changed. Never throws and never runs code of the value's.
+ * changed. Never throws, and runs no code of the value's but the traps of a proxy.
  */
-export const clean = (value: unknown): { readonly value: unknown } | { readonly problem: Problem } => {
+export const clean = (
+  value: unknown,
+  bounds: Bounds = { room: maxSize }
+): { readonly value: unknown } | { readonly problem: Problem } => {
   try {
-    return { value: walk(value, "", 0) }
+    return { value: walk(value, "", 0, bounds) }
   } catch (error) {
-    if (error instanceof Refusal) return { problem: error.problem }
-    throw error
+    return { problem: error instanceof Refusal ? error.problem : { path: "", reason: "it cannot be looked at" } }
   }
 }
 
@@ -47,7 +73,13 @@ class Refusal {
   }
 }
 
-const walk = (value: unknown, path: string, depth: number): unknown => {
+const spend = (bounds: Bounds, size: number, path: string): void => {
+  bounds.room -= size
+  if (bounds.room < 0) throw new Refusal(path, "there is too much of it")
+}
+
+const walk = (value: unknown, path: string, depth: number, bounds: Bounds): unknown => {
+  spend(bounds, typeof value === "string" ? valueSize + value.length : valueSize, path)
   switch (typeof value) {
     case "string":
       return cleanText(value)
@@ -59,35 +91,72 @@ const walk = (value: unknown, path: string, depth: number): unknown => {
     case "object":
       if (value === null) return null
       if (depth >= maxDepth) throw new Refusal(path, `it is nested deeper than ${maxDepth} levels`)
-      return Array.isArray(value) ? walkArray(value, path, depth) : walkObject(value, path, depth)
+      return Array.isArray(value) ? walkArray(value, path, depth, bounds) : walkObject(value, path, depth, bounds)
     default:
       throw new Refusal(path, `a ${typeof value} is not JSON`)
   }
 }
 
-const walkArray = (array: ReadonlyArray<unknown>, path: string, depth: number): unknown => {
+const walkArray = (array: ReadonlyArray<unknown>, path: string, depth: number, bounds: Bounds): unknown => {
   let copy: Array<unknown> | undefined
   for (let i = 0; i < array.length; i++) {
-    const item = walk(array[i], `${path}[${i}]`, depth + 1)
-    if (item !== array[i]) (copy ??= array.slice())[i] = item
+    const given = array[i]
+    const item = walk(given, `${path}[${i}]`, depth + 1, bounds)
+    if (item !== given) (copy ??= array.slice())[i] = item
   }
   return copy ?? array
 }
 
-const walkObject = (object: object, path: string, depth: number): unknown => {
+const walkObject = (object: object, path: string, depth: number, bounds: Bounds): unknown => {
   let changed = false
   const entries: Array<[string, unknown]> = []
   for (const key of Object.keys(object)) {
+    spend(bounds, key.length, path)
     const at = path === "" ? key : `${path}.${key}`
     if (forbidden.has(key)) throw new Refusal(at, "a key of that name is not allowed")
     const property = Object.getOwnPropertyDescriptor(object, key)
     if (property === undefined || !("value" in property)) throw new Refusal(at, "it is not a plain value")
-    const item = walk(property.value, at, depth + 1)
+    if (property.value === undefined && bounds.gaps === true) continue
+    const item = walk(property.value, at, depth + 1, bounds)
     const cleanKey = cleanText(key)
     if (item !== property.value || cleanKey !== key) changed = true
     entries.push([cleanKey, item])
   }
   return changed ? Object.fromEntries(entries) : object
+}
+
+/** How large a value may be to be printed, measured as by `maxSize` but for 64 for each value: 250,000 values, or 16 MB. */
+const maxPrint = 16_000_000
+const printSize = 64
+
+/**
+ * A value as JSON, as `JSON.stringify` prints it, or why it cannot be. Never throws. Runs `toJSON` and getters of the
+ * value's. What is too large is given up within about 50 ms, also where few objects come to much by being shared.
+ */
+export const print = (value: unknown): { readonly json: string } | { readonly problem: string } => {
+  let room = maxPrint
+  let isTooLarge = false
+  const count = (key: string, item: unknown): unknown => {
+    room -= printSize + key.length + (typeof item === "string" ? item.length : 0)
+    if (room >= 0) return item
+    isTooLarge = true
+    throw new RangeError("it is too large")
+  }
+  try {
+    const json: unknown = JSON.stringify(value, count)
+    return typeof json === "string" ? { json } : { problem: `a ${typeof value} is not JSON` }
+  } catch (error) {
+    return { problem: isTooLarge ? "it is too large" : `it is not JSON: ${reasonOf(error)}` }
+  }
+}
+
+/** Whatever was thrown, also where it cannot be looked at. */
+const reasonOf = (error: unknown): string => {
+  try {
+    return error instanceof Error ? error.message : String(error)
+  } catch {
+    return "it cannot be looked at"
+  }
 }
 
 /** A copy of a JSON value that went through the gate. */

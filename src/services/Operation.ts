@@ -15,6 +15,14 @@ export interface OperationRef {
   readonly operationId: string
 }
 
+/** An operation that was started and has no end yet. */
+export interface Running {
+  readonly operationId: string
+  readonly kind: OperationKind
+  /** When it was started, in milliseconds since the epoch. */
+  readonly since: number
+}
+
 /**
  * What a call does when its session is held by another operation.
  *

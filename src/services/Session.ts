@@ -9,12 +9,15 @@ import type { AnySchema, ContextOf, ValueOf } from "./AnySchema.js"
 import type { Entry, FinishReason, UserPart } from "./Entry.js"
 import type {
   AgentNotFound,
+  CorruptRecord,
   InvalidInput,
   InvalidSessionId,
   LimitReached,
   LockError,
   ModelError,
   NoProgress,
+  OperationConflict,
+  RecoveryExhausted,
   ResultUnavailable,
   SandboxError,
   SessionAlreadyExists,
@@ -26,9 +29,11 @@ import type {
 } from "./Errors.js"
 import type { Event } from "./Event.js"
 import type { Journal } from "./History.js"
+import type { When } from "./Inbox.js"
 import type { OwnLimits } from "./Limits.js"
 import type { Thinking } from "./Model.js"
 import type { OnBusy, PromptOnBusy } from "./Operation.js"
+import type { Resuming } from "./Resuming.js"
 import type { ExecResult } from "./Sandbox.js"
 import type { SessionRow } from "./SessionStore.js"
 import type * as Tool from "./Tool.js"
@@ -46,6 +51,8 @@ export class SessionRef<out R = never> {
   readonly context: Context.Context<never>
   /** The journal of the last operation through this handle. */
   journal: Journal | undefined
+  /** What was found unfinished when it was opened, and is being resumed. */
+  resumed: Resuming | undefined
 
   constructor(
     row: Pick<SessionRow, "id" | "incarnation" | "cwd" | "depth">,
@@ -61,7 +68,17 @@ export class SessionRef<out R = never> {
   }
 }
 
-export interface OperationOptions {
+/** What an operation can be called. */
+export interface NamedOptions {
+  /**
+   * Names the operation within its session, for good: asked for again with the same input it is not run a second time,
+   * in whatever process, but joined where it runs, or gives what it gave. One that was interrupted runs again. 1 to
+   * 256 characters; default: drawn.
+   */
+  readonly operationId?: string | undefined
+}
+
+export interface OperationOptions extends NamedOptions {
   /** What to do when the session is held; default `"reject"`. */
   readonly onBusy?: OnBusy | undefined
 }
@@ -91,12 +108,30 @@ export interface PromptOptions<
   Tools extends ReadonlyArray<Tool.Any> = [],
   Result extends AnySchema | undefined = undefined,
   Busy extends PromptOnBusy = PromptOnBusy
-> extends TurnOptions<Tools, Result> {
+>
+  extends TurnOptions<Tools, Result>, NamedOptions {
   /**
    * What to do when the session is held; default `"reject"`. A text that joins a running prompt runs as that one does:
    * the other options of its own hold only where it is prompted by itself.
    */
   readonly onBusy?: Busy | undefined
+}
+
+/** How an input is to be run that is acknowledged at once: what can be kept of a prompt's options. */
+export interface SubmitOptions
+  extends NamedOptions, Pick<TurnOptions, "model" | "fallbacks" | "thinking" | "limits" | "images"> {
+  /**
+   * `wait` (the default) runs it as a prompt of its own, in its turn; `steer` and `followUp` let it join the prompt that
+   * runs, if one does.
+   */
+  readonly when?: When | "wait" | undefined
+}
+
+/** An input was stored and will be run, whatever becomes of this process. */
+export interface Receipt {
+  readonly _tag: "Receipt"
+  /** Asks for its outcome: `prompt` with the same input and this id. */
+  readonly operationId: string
 }
 
 /** A text became an input of the prompt that was running. */
@@ -154,12 +189,14 @@ export interface ShellOptions extends OperationOptions {
   readonly timeout?: number | undefined
 }
 
-export type OperationError = LockError | SessionNotFound | StoreError
+export type OperationError = LockError | SessionNotFound | StoreError | OperationConflict | RecoveryExhausted
 
 export type PromptError = OperationError | InvalidInput | ToolNameConflict | ModelError | LimitReached | NoProgress
 
 /** What can be wrong besides, where a structured result was asked for. */
 export type ResultError<Result> = Result extends AnySchema ? ResultUnavailable : never
+
+export type SubmitError = InvalidInput | OperationConflict | SessionNotFound | StoreError
 
 export type TaskError = PromptError | AgentNotFound
 
@@ -171,6 +208,11 @@ export interface Session {
   /** The agent's name. */
   readonly agent: string
   readonly cwd: string
+  /**
+   * What was left unfinished in the session when it was opened and is being resumed: it holds the session, as any
+   * operation does. `undefined` where nothing was, or another engine is at it.
+   */
+  readonly resumed: Resuming | undefined
   /** Appends the input and runs turns until the model asks for no more tools, or finishes with the result. */
   readonly prompt: <
     const Tools extends ReadonlyArray<Tool.Any> = [],
@@ -196,14 +238,25 @@ export interface Session {
     TaskError | ResultError<Result>,
     Tool.Requirements<Tools[number]> | ContextOf<Result>
   >
+  /**
+   * Stores an input and answers with a receipt. It is run in the session's turn by this engine, or by the next one that
+   * opens the session. Interruption before the receipt leaves it open whether it was stored; asked again with the same
+   * `operationId` it is stored once.
+   */
+  readonly submit: (input: PromptInput, options?: SubmitOptions) => Effect.Effect<Receipt, SubmitError>
+  /**
+   * Takes an input back that was submitted; `false` where it runs or has run, or was never there. Whoever runs it at the
+   * same time finds that it is gone.
+   */
+  readonly withdraw: (operationId: string) => Effect.Effect<boolean, SessionStoreError>
   /** Runs a command in the sandbox and records it as if the model had run it. A non-zero exit is a value. */
   readonly shell: (command: string, options?: ShellOptions) => Effect.Effect<ExecResult, ShellError>
   /** The entries so far. */
-  readonly history: Effect.Effect<ReadonlyArray<Entry>, SessionNotFound | SessionStoreError>
+  readonly history: Effect.Effect<ReadonlyArray<Entry>, SessionNotFound | CorruptRecord | SessionStoreError>
   /** What happens from now on. Never ends. */
   readonly events: Stream.Stream<Event>
   /** The durable events after an entry (all, by default), then `Synced`, then what happens. Never ends. */
-  readonly replay: (after?: number) => Stream.Stream<Event, SessionNotFound | SessionStoreError>
+  readonly replay: (after?: number) => Stream.Stream<Event, SessionNotFound | CorruptRecord | SessionStoreError>
 }
 
 export interface OpenOptions<R> {
@@ -229,6 +282,15 @@ export class Sessions extends Context.Tag("baton/Sessions")<
     ) => Effect.Effect<Session, InvalidSessionId | SessionAlreadyExists | SessionStoreError, R>
     /** Every session that an application opened, oldest first; or the children of one. */
     readonly list: (parent?: string) => Effect.Effect<ReadonlyArray<SessionRow>, SessionStoreError>
+    /**
+     * Opens every session of the store in which something was left to do and whose agent is among these, by its name:
+     * what was left unfinished is resumed, and what was acknowledged is run. Gives those sessions. What an engine that is
+     * alive is at is left to it, and a child whose parent is unfinished to its parent; of sessions of other agents the
+     * log is told, once. `Engine.layerRecovery` does this at the start, and from then on.
+     */
+    readonly recover: <const Agents extends ReadonlyArray<Agent.Any>>(
+      agents: Agents
+    ) => Effect.Effect<ReadonlyArray<Session>, SessionStoreError, Agent.Requirements<Agents[number]>>
     /**
      * Removes a session with all its child sessions, for good; its name is free again. Refused while an operation
      * holds one of them.

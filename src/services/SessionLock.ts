@@ -110,6 +110,12 @@ export class SessionLock extends Context.Tag("baton/SessionLock")<
     /** Runs an effect in a delegation of its own and closes it afterwards, however the effect ended. */
     readonly delegate: (lease: Lease) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
+    /**
+     * Interrupts the operation that has a lease, as the engine's end does: it is not for this engine any more to say how
+     * it ends. Does not wait for its end.
+     */
+    readonly stop: (lease: Lease) => void
+
     /** Tells who holds a session. */
     readonly holder: (session: string) => Effect.Effect<Option.Option<Holder>>
   }

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FiberId from "effect/FiberId"
 import { type AnySchema, codec, explainIssue } from "./AnySchema.js"
+import { print } from "./Json.js"
 import type { ToolSpec } from "./Model.js"
 import { currentMark, promiseLineage } from "./SessionLock.js"
 
@@ -14,6 +15,11 @@ export interface ToolCall {
   readonly callId: string
   readonly session: string
   readonly operationId: string
+  /**
+   * Names this call for good, in whatever process it runs and however often: a key for what an idempotent tool does
+   * elsewhere. Made of the session, the operation and the call.
+   */
+  readonly key: string
   /** The folder that the session works in, as the sandbox names it. */
   readonly cwd: string
   /** Aborted when the call is interrupted or passes its deadline. */
@@ -24,6 +30,12 @@ export interface ToolCall {
    */
   readonly runPromise: <A, E>(effect: Effect.Effect<A, E>) => Promise<A>
 }
+
+/**
+ * What running a call twice does: nothing, since it changes nothing (`pure`), or nothing more than running it once, by
+ * `ToolCall.key` for instance (`idempotent`). A call that was cut when its process ended is run again only then.
+ */
+export type Effects = "pure" | "idempotent"
 
 /** Why a call brought no value. `text` is what the model is told. */
 export interface ToolProblem {
@@ -36,6 +48,8 @@ export interface Tool<out R = never> extends ToolSpec {
   readonly deadline: number | undefined
   /** It may be called again and again with the same result without that being held against the model. */
   readonly polling: boolean
+  /** What a second run of the same call would do, where that is known to be harmless. */
+  readonly effects: Effects | undefined
   /** Decodes the arguments, runs the handler, encodes the value. Never fails but with what the model is told. */
   readonly handle: (args: unknown, call: ToolCall) => Effect.Effect<unknown, ToolProblem, R>
 }
@@ -70,6 +84,8 @@ export interface Options<P, S, A, E, R> {
   readonly deadline?: number | undefined
   /** Set for a tool that is asked again until something has happened: its repetition is no lack of progress. */
   readonly polling?: boolean | undefined
+  /** Set where a call may be run again that was started when its process ended. Otherwise it ends as `unknown`. */
+  readonly effects?: Effects | undefined
   /**
    * Runs the call: an Effect, a promise or a plain value. What it fails with is told to the model. Interruption waits for
    * the end of either, no longer than `toolGrace`.
@@ -112,6 +128,7 @@ export const make = <
     description: options.description,
     deadline: options.deadline,
     polling: options.polling ?? false,
+    effects: options.effects,
     get inputSchema() {
       return (inputSchema ??= parameters?.jsonSchema() ?? noParameters)
     },
@@ -185,6 +202,11 @@ const sentence = (error: unknown): string => {
   const tag = "_tag" in error && typeof error._tag === "string" ? error._tag : undefined
   const name = tag ?? (error instanceof Error ? error.name : undefined)
   const message = "message" in error && typeof error.message === "string" ? error.message : ""
-  if (message === "") return `The tool failed with ${name ?? JSON.stringify(error)}.`
+  if (message === "") return `The tool failed with ${name ?? printed(error)}.`
   return name === undefined || name === "Error" ? message : `${name}: ${message}`
+}
+
+const printed = (error: object): string => {
+  const it = print(error)
+  return "json" in it ? it.json : `a value that cannot be shown: ${it.problem}`
 }

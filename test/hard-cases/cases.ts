@@ -2,7 +2,7 @@
  * The cases that engines for agents get wrong, run on Baton as an application would: by its public API, in real time.
  */
 import { Cause, Deferred, Effect, Exit, Fiber, Layer, Schema, Scope } from "effect"
-import { Agent, Engine, Errors, Limits, Model, Script, Sessions, Tool } from "effect-baton"
+import { Agent, Engine, type Entry, Errors, Limits, Model, Script, Sessions, SessionStore, Tool } from "effect-baton"
 
 /** A case: what happens in it, in a sentence, or a failure that says what should have happened. */
 export interface HardCase {
@@ -189,19 +189,24 @@ const shutdown: HardCase = {
   name: "hung tool: the engine ends",
   run: Effect.gen(function* () {
     const scope = yield* Scope.make()
-    const engine = yield* Layer.buildWithScope(
-      Layer.provide(Engine.layerMemory, Model.layerScripted(hungScript)),
-      scope
-    )
+    const store = yield* Layer.build(SessionStore.layerMemory)
+    const next = Layer.provide(Engine.layer, Layer.merge(Layer.succeedContext(store), Model.layerScripted(hungScript)))
+    const engine = yield* Layer.buildWithScope(next, scope)
     const session = yield* Effect.provide(open(hungTools()), engine)
     const running = yield* Effect.fork(session.prompt("go"))
     yield* onTime(Effect.zipRight(Effect.sleep(deadline), Scope.close(scope, Exit.void)), deadline + grace)
     const tag = tagOf(yield* Fiber.await(running))
     yield* expect(tag === "interrupted", `the prompt ended with ${tag}`)
-    const settled = (yield* session.history).filter((entry) => entry._tag === "OperationSettled")
-    yield* expect(settled.length === 1, "the end is in the history")
-    return `interrupted after ${deadline + grace} ms at most, its end recorded`
-  })
+    const ends = (entries: ReadonlyArray<Entry.Entry>, tag: Entry.Entry["_tag"]) =>
+      entries.filter((entry) => entry._tag === tag).length
+    const left = yield* session.history
+    yield* expect(ends(left, "ToolSettled") === 2 && ends(left, "OperationSettled") === 0, "the calls have ends")
+    const again = yield* Effect.provide(open(hungTools()), yield* Layer.build(next))
+    yield* again.resumed?.ended ?? Effect.void
+    yield* expect(ends(yield* again.history, "OperationSettled") === 1, "the next engine goes on with it, to its end")
+    yield* usable(again)
+    return `interrupted after ${deadline + grace} ms at most, and gone on with by the next engine`
+  }).pipe(Effect.scoped)
 }
 
 // -------------------------------------------------------------------- models that go wrong

@@ -83,7 +83,7 @@ describe("the models of the executable", () => {
         assert.strictEqual(error.message, 'The model "openai/gpt-x" refused the request (HTTP 401): wrong key.')
         const unknown = yield* Effect.flip(session.prompt("hi", { model: "x" }))
         assert.include(unknown.message, "(known models: anthropic/<id>, openai/<id>, compatible/<id>, scripted)")
-      }).pipe(Effect.provide(CliEngine.layer({ cwd: temporary(), model })))
+      }).pipe(Effect.provide(CliEngine.layer({ cwd: temporary(), store: "memory", model })))
       assert.deepStrictEqual(
         [...claude.seen, ...gpt.seen].map(({ body, path }) => [path, body.model]),
         [
@@ -107,7 +107,7 @@ describe("the models of the executable", () => {
           Effect.flatMap(sessions.open({ id: "s", agent: Agent.make("a") }), (session) =>
             Effect.flip(session.prompt("hi"))
           )
-        ).pipe(Effect.provide(CliEngine.layer({ cwd: temporary(), model })))
+        ).pipe(Effect.provide(CliEngine.layer({ cwd: temporary(), store: "memory", model })))
         assert.strictEqual(
           error.message,
           'The model "compatible/org/qwen:8b" refused the request (HTTP 400): no such model.'

@@ -18,7 +18,8 @@ import {
   Stream
 } from "effect"
 import { Agent, type Event, Events, Script, SessionStore } from "effect-baton"
-import { row } from "../contracts/SessionStore.js"
+import { row } from "../support/rows.js"
+import * as AlarmsLayer from "../../src/layers/Alarms.js"
 import * as EventsLayer from "../../src/layers/Events.js"
 import * as HistoryLayer from "../../src/layers/History.js"
 import { follow, replay } from "../../src/programs/follow.js"
@@ -645,7 +646,11 @@ describe("laws", () => {
           seen.findIndex((event) => event._tag === "Synced"),
           Math.max(0, written.past + written.before - cursor)
         )
-      }).pipe(Effect.provide(HistoryLayer.layer.pipe(Layer.provideMerge(Layer.merge(store, EventsLayer.layer)))))
+      }).pipe(
+        Effect.provide(
+          HistoryLayer.layer.pipe(Layer.provideMerge(Layer.mergeAll(store, EventsLayer.layer, AlarmsLayer.layer)))
+        )
+      )
     },
     { fastCheck: { numRuns: 200 } }
   )

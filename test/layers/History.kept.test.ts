@@ -4,7 +4,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, FastCheck, Layer } from "effect"
 import { Conversation, SessionStore } from "effect-baton"
-import { row } from "../contracts/SessionStore.js"
+import { row } from "../support/rows.js"
+import * as AlarmsLayer from "../../src/layers/Alarms.js"
 import * as EventsLayer from "../../src/layers/Events.js"
 import * as HistoryLayer from "../../src/layers/History.js"
 import * as Draft from "../../src/services/Draft.js"
@@ -14,7 +15,8 @@ import { History, type Journal } from "../../src/services/History.js"
 const readsOf = (reads: Array<number>) =>
   HistoryLayer.layer.pipe(
     Layer.provideMerge(
-      Layer.merge(
+      Layer.mergeAll(
+        AlarmsLayer.layer,
         Layer.map(SessionStore.layerMemory, (context) => {
           const store = Context.get(context, SessionStore.SessionStore)
           const read: typeof store.read = (id, incarnation, from) => {
@@ -37,10 +39,11 @@ const operate = (session: string, incarnation: string, count: number, known?: Jo
     const history = yield* History
     const journal = yield* history.begin(session, incarnation, known)
     journal.start(`op-${texts}`)
-    history.enter(journal)
-    yield* history.append(journal, journal.operationId, drafts)
+    history.enter(journal, yield* Effect.clock, () => {})
+    yield* history.start(journal, journal.operationId, drafts)
     journal.turns = { ...journal.turns, input: count }
     history.end(session)
+    yield* history.leave(journal)
     return journal
   })
 
@@ -98,7 +101,7 @@ describe("a journal that is kept", () => {
     Effect.gen(function* () {
       yield* create("s")
       const old = yield* operate("s", "s-1", 100)
-      yield* (yield* SessionStore.SessionStore).remove([row("s")])
+      yield* (yield* SessionStore.SessionStore).remove([row("s")], "another engine")
       yield* create("s", "s-2")
       const journal = yield* operate("s", "s-2", 70)
       assert.strictEqual(journal.nextSeq, 71)
@@ -110,7 +113,7 @@ describe("a journal that is kept", () => {
 
   it.effect("goes when others were used since and stand for too much together; short ones are not kept", () => {
     const reads: Array<number> = []
-    const starts = () => Array.from({ length: 20_000 }, () => Draft.operationStarted("prompt"))
+    const starts = () => Array.from({ length: 20_000 }, () => Draft.operationStarted("prompt", undefined, undefined))
     return Effect.gen(function* () {
       yield* Effect.forEach(["a", "b", "c", "short"], (session) => create(session))
       const first = yield* operate("a", "a-1", 0, undefined, starts())

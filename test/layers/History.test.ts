@@ -2,9 +2,11 @@
  * The one write path, over a store that takes its time.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Layer } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer } from "effect"
 import { Errors, SessionStore } from "effect-baton"
-import { row } from "../contracts/SessionStore.js"
+import { Seeded } from "effect-baton/testing"
+import { row } from "../support/rows.js"
+import * as AlarmsLayer from "../../src/layers/Alarms.js"
 import * as EventsLayer from "../../src/layers/Events.js"
 import * as HistoryLayer from "../../src/layers/History.js"
 import * as Draft from "../../src/services/Draft.js"
@@ -36,7 +38,9 @@ const slowStore = (gate: Deferred.Deferred<void, Errors.SessionStoreError>, writ
   })
 
 const history = (gate: Deferred.Deferred<void, Errors.SessionStoreError>, writes: Array<number>) =>
-  HistoryLayer.layer.pipe(Layer.provideMerge(Layer.merge(slowStore(gate, writes), EventsLayer.layer)))
+  HistoryLayer.layer.pipe(
+    Layer.provideMerge(Layer.mergeAll(slowStore(gate, writes), EventsLayer.layer, AlarmsLayer.layer))
+  )
 
 const begin = Effect.gen(function* () {
   const store = yield* SessionStore.SessionStore
@@ -112,7 +116,7 @@ describe("History", () => {
 
   it.effect("a journal catches up with what another handle wrote, and is told from a removed session's", () =>
     Effect.gen(function* () {
-      const { append, begin: again } = yield* History
+      const { append, begin: again, owner } = yield* History
       const store = yield* SessionStore.SessionStore
       const first = yield* begin
       const second = yield* again("s", "s-1")
@@ -120,14 +124,50 @@ describe("History", () => {
       const same = yield* again("s", "s-1", first)
       assert.strictEqual(same, first)
       assert.deepStrictEqual(same.conversation.messages(), second.conversation.messages())
-      yield* store.remove([row("s")])
+      yield* store.remove([row("s")], owner)
       yield* store.create(row("s", { incarnation: "s-2" }))
       assert.strictEqual((yield* Effect.flip(again("s", "s-1", first)))._tag, "SessionNotFound")
       assert.strictEqual((yield* Effect.flip(append(first, "op", [user("late")])))._tag, "StaleLease")
     }).pipe(
       Effect.provide(
-        HistoryLayer.layer.pipe(Layer.provideMerge(Layer.merge(SessionStore.layerMemory, EventsLayer.layer)))
+        HistoryLayer.layer.pipe(
+          Layer.provideMerge(Layer.mergeAll(SessionStore.layerMemory, EventsLayer.layer, AlarmsLayer.layer))
+        )
       )
     )
   )
+
+  it("every writer is answered, wherever fibers yield", () => {
+    for (let seed = 0; seed < 300; seed++) {
+      let writing = false
+      let left = 100
+      const next = Seeded.random(seed ^ 0x5eed)
+      const slow = Layer.map(SessionStore.layerMemory, (context) => {
+        const store = Context.get(context, SessionStore.SessionStore)
+        const append: typeof store.append = (write) => Effect.zipRight(Effect.yieldNow(), store.append(write))
+        return Context.add(context, SessionStore.SessionStore, { ...store, append })
+      })
+      const program = Effect.gen(function* () {
+        const { append } = yield* History
+        const journal = yield* begin
+        writing = true
+        const fibers = yield* Effect.forEach(["a", "b", "c", "d"], (text) =>
+          Effect.fork(append(journal, "op", [user(text)]))
+        )
+        yield* Effect.forEach(fibers, Fiber.join)
+        writing = false
+        return (yield* texts).toSorted().join("")
+      }).pipe(
+        Effect.provide(
+          HistoryLayer.layer.pipe(Layer.provideMerge(Layer.mergeAll(slow, EventsLayer.layer, AlarmsLayer.layer)))
+        )
+      )
+      const { exit } = Seeded.run(program, {
+        seed,
+        yieldProbability: 0,
+        onStep: () => writing && left > 0 && next() < 0.1 && left-- > 0
+      })
+      assert.deepStrictEqual(exit, Exit.succeed("abcd"), `seed ${seed}`)
+    }
+  })
 })

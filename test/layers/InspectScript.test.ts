@@ -16,7 +16,7 @@ const inspect = (cwd: string): Effect.Effect<string, unknown> =>
     const sessions = yield* Sessions.Sessions
     const session = yield* sessions.open({ id: "main", agent: Agent.make("test") })
     return (yield* session.prompt("inspect the diff")).text
-  }).pipe(Effect.provide(CliEngine.layer({ cwd, model: scripted })))
+  }).pipe(Effect.provide(CliEngine.layer({ cwd, store: "memory", model: scripted })))
 
 const scripted = { model: "scripted", reason: "", fallbacks: [], providers: {} }
 

@@ -6,6 +6,7 @@ const round = "src/programs/round.ts"
 const turn = "src/programs/turn.ts"
 const reply = "src/programs/Reply.ts"
 const operation = "src/programs/operation.ts"
+const ofContext = "        context: engine.context as Context.Context<R | Needs>,\n"
 const byRetries = ["test/programs/retries.test.ts"]
 const byEvents = ["test/programs/events.property.test.ts"]
 
@@ -209,8 +210,8 @@ export const loop = [
   {
     name: "events: nobody is told that a session is idle",
     file: operation,
-    find: `onIdle: () => engine.events.publish({ _tag: "Idle", session: ref.id, at: clock.unsafeCurrentTimeMillis() })`,
-    replace: "onIdle: () => undefined",
+    find: `are in there.\n${ofContext}        onIdle: () => engine.events.publish(`,
+    replace: `are in there.\n${ofContext}        onIdle: () => void (`,
     tests: byEvents
   },
   {

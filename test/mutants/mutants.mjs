@@ -2,6 +2,7 @@
  * All faults, room by room. Each names the tests that should catch it, the narrowest that do; those of the lock are
  * caught by its laws.
  */
+import { durable } from "./durable.mjs"
 import { engine } from "./engine.mjs"
 import { kernel } from "./kernel.mjs"
 import { limits } from "./limits.mjs"
@@ -13,5 +14,6 @@ export const mutants = [
   ...limits,
   ...loop,
   ...policies,
-  ...engine
+  ...engine,
+  ...durable
 ]

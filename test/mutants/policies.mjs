@@ -41,7 +41,7 @@ export const policies = [
   {
     name: "join: what is promised is forgotten",
     file: join,
-    find: "            input.promised = true\n",
+    find: "  input.promised = true\n",
     replace: "",
     tests: byPolicies
   },
@@ -76,22 +76,22 @@ export const policies = [
   {
     name: "converse: who joined is not told",
     file: converse,
-    find: "for (const input of inputs) input.onDelivered(running.id)",
+    find: "for (const input of delivered) input.onDelivered(running.id)",
     replace: "",
     tests: byPolicies
   },
   {
     name: "converse: no last look into the inbox",
     file: converse,
-    find: "if (last ? engine.inbox.owes(ref.incarnation) : engine.inbox.waits(ref.incarnation)) return goOn([assistant])",
+    find: "if (last ? engine.inbox.owes(ref.incarnation) : engine.inbox.waits(ref.incarnation)) return goOn(own)",
     replace: "",
     tests: byPolicies
   },
   {
     name: "converse: what is owed is not looked for in the last turn",
     file: converse,
-    find: "if (last ? engine.inbox.owes(ref.incarnation) : engine.inbox.waits(ref.incarnation)) return goOn([assistant])",
-    replace: "if (!last && engine.inbox.waits(ref.incarnation)) return goOn([assistant])",
+    find: "if (last ? engine.inbox.owes(ref.incarnation) : engine.inbox.waits(ref.incarnation)) return goOn(own)",
+    replace: "if (!last && engine.inbox.waits(ref.incarnation)) return goOn(own)",
     tests: byPolicies
   },
   {

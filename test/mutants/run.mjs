@@ -2,8 +2,8 @@
  * Plants each fault of mutants.mjs in a copy of the tree and runs the tests there that should catch it. Every fault must
  * be caught.
  *
- * `node test/mutants/run.mjs [word]` runs only the faults whose name contains the word; with `--check` it only makes
- * sure that every patch applies and that the tests are there.
+ * `node test/mutants/run.mjs [word...]` runs only the faults whose name contains one of the words; with `--check` it only
+ * makes sure that every patch applies and that the tests are there.
  */
 import { spawn } from "node:child_process"
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
@@ -52,7 +52,7 @@ const plant = (dir, { file, find, replace }) => {
 }
 
 /** Runs tests of a copy; gives the first failure, or `undefined` where all of them pass. */
-const test = (dir, files, runs) =>
+const test = (dir, files, runs, within = bound) =>
   new Promise((resolve, reject) => {
     const report = join(dir, "report.json")
     const args = ["run", ...files, "--bail=1", "--testTimeout=5000", "--hookTimeout=1000", "--typecheck.enabled=false"]
@@ -69,12 +69,12 @@ const test = (dir, files, runs) =>
     const timer = setTimeout(() => {
       late = true
       process.kill(-child.pid, "SIGKILL")
-    }, bound)
+    }, within)
     child.on("error", reject)
     child.on("close", (status) => {
       clearTimeout(timer)
       if (status === 0) return resolve(undefined)
-      if (late) return resolve(`no end within ${bound / 1000} s`)
+      if (late) return resolve(`no end within ${within / 1000} s`)
       try {
         const { testResults } = JSON.parse(readFileSync(report, "utf8"))
         const failed = testResults
@@ -89,8 +89,9 @@ const test = (dir, files, runs) =>
   })
 
 const words = process.argv.slice(2)
-const only = words.find((word) => !word.startsWith("--"))
-const chosen = mutants.map((mutant, index) => ({ ...mutant, index })).filter(({ name }) => !only || name.includes(only))
+const only = words.filter((word) => !word.startsWith("--"))
+const isChosen = ({ name }) => only.length === 0 || only.some((word) => name.includes(word))
+const chosen = mutants.map((mutant, index) => ({ ...mutant, index })).filter(isChosen)
 const started = Date.now()
 const seconds = () => `${Math.round((Date.now() - started) / 1000)} s`
 
@@ -105,7 +106,8 @@ if (words.includes("--check")) {
 
 console.log("The tests of the tree as it is ...")
 const sound = copyTree("none")
-const broken = await test(sound, [...new Set(chosen.flatMap(({ tests }) => tests))])
+const files = [...new Set(chosen.flatMap(({ tests }) => tests))]
+const broken = await test(sound, files, undefined, files.length * bound)
 if (broken !== undefined) {
   console.log(`They fail without any fault: ${broken}`)
   process.exit(1)

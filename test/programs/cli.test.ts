@@ -1,73 +1,26 @@
-import { spawn, spawnSync } from "node:child_process"
+import { spawnSync } from "node:child_process"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { Cause, Exit, FiberId } from "effect"
 import { Errors, type Event } from "effect-baton"
 import { afterEach, assert, describe, it } from "vitest"
 import { exitCode } from "../../src/programs/cli.js"
+import { fromHere, hidePackages, type Options, type Run, run, slowCli } from "../support/cli.js"
 import { commit, git, removeFolders, repository, temporary, write } from "../support/repositories.js"
-
-const fromHere = (path: string) => fileURLToPath(new URL(path, import.meta.url))
-const bin = fromHere("../../dist/bin.js")
-const slowCli = fromHere("../support/slowCli.mjs")
-const hidePackages = fromHere("../support/hidePackages.mjs")
-
-interface Run {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-}
-
-interface Options {
-  readonly cwd?: string
-  readonly env?: Readonly<Record<string, string>>
-  readonly program?: string
-  readonly node?: ReadonlyArray<string>
-  /** Sent once a condition holds. */
-  readonly interrupt?: { readonly when: () => boolean; readonly signals: ReadonlyArray<NodeJS.Signals> }
-}
-
-/** Runs the executable as a process of its own, with its outputs piped. */
-const run = (args: ReadonlyArray<string>, options: Options = {}): Promise<Run> =>
-  new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [...(options.node ?? []), options.program ?? bin, ...args], {
-      cwd: options.cwd ?? tmpdir(),
-      env: { PATH: process.env.PATH, HOME: "/nowhere", GIT_CONFIG_NOSYSTEM: "1", ...options.env },
-      stdio: ["ignore", "pipe", "pipe"]
-    })
-    let out = ""
-    let err = ""
-    const { interrupt } = options
-    const watch = setInterval(() => {
-      if (interrupt?.when() !== true) return
-      clearInterval(watch)
-      for (const signal of interrupt.signals) child.kill(signal)
-    }, 20)
-    child.stdout.on("data", (data: Buffer) => (out += data.toString()))
-    child.stderr.on("data", (data: Buffer) => (err += data.toString()))
-    child.on("error", reject)
-    child.on("close", (code) => {
-      clearInterval(watch)
-      resolve({ code, out, err })
-    })
-  })
-
-afterEach(removeFolders)
 
 /** The answer: what stands between the tree and the summary. */
 const answerOf = ({ out }: Run): string => out.split("\n\n").slice(1, -1).join("\n\n")
 
 // oxlint-disable-next-line no-control-regex -- They are what must not be there.
 const control = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/
+afterEach(removeFolders)
 
 /** Everything under a folder with its content, to see that nothing was written. */
 const snapshot = (folder: string): ReadonlyArray<string> =>
   readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
+    .filter((entry) => entry.isFile() && !entry.parentPath.endsWith("/.baton"))
     .map((entry) => join(entry.parentPath, entry.name))
     .toSorted()
     .map((path) => `${path} ${readFileSync(path).toString("base64")}`)
@@ -244,14 +197,29 @@ describe("usage and configuration", () => {
     await refused(["prompt", "hi", "--thinking", "hard"], /medium/)
     const env = { ANTHROPIC_API_KEY: "key", ANTHROPIC_BASE_URL: "nowhere" }
     await refused(["prompt", "hi"], /ANTHROPIC_BASE_URL is not an http or https address/, { env })
+  })
+
+  it("names the packages that are missing", { timeout: 90_000 }, async () => {
     await refused(["prompt", "hi"], /npm install "@effect\/ai@\^0\.37\.0" "@effect\/ai-anthropic@\^0\.27\.0"/, {
       env: { ANTHROPIC_API_KEY: "key", HIDDEN: "@effect/ai" },
       node: ["--import", hidePackages]
     })
-    await refused(["prompt", "hi"], /^The executable needs packages .* npm install "@effect\/cli@\^0\.77\.2" /, {
-      env: { HIDDEN: "@effect/cli" },
-      node: ["--import", hidePackages]
-    })
+    const packages = ["@effect/cli", "@effect/platform", "@effect/platform-node", "@effect/sql", "libsql"]
+    for (const HIDDEN of ["@effect/cli", "@effect/platform"]) {
+      const says = new RegExp(
+        `^The executable needs packages .* npm install ${packages.map((it) => `.*"${it}@`).join("")}`
+      )
+      await refused(["prompt", "hi"], says, { env: { HIDDEN }, node: ["--import", hidePackages] })
+    }
+    for (const HIDDEN of ["@effect/sql", "libsql"]) {
+      const says = new RegExp(`^The session store failed to open: it needs .*npm install .*"${HIDDEN}@`)
+      await refused(["prompt", "hi"], says, { env: { HIDDEN }, node: ["--import", hidePackages], cwd: temporary() })
+      const memory = await run(["prompt", "hi", "--store", "memory"], {
+        env: { HIDDEN },
+        node: ["--import", hidePackages]
+      })
+      assert.strictEqual(memory.code, 0)
+    }
   })
 
   it("prints help and version", async () => {
@@ -266,7 +234,10 @@ describe("usage and configuration", () => {
       "--thinking",
       "--on-busy",
       "--json",
+      "--store",
+      "--operation-id",
       "ANTHROPIC_API_KEY",
+      "SIGTERM",
       "EXIT CODES"
     ]) {
       assert.include(help.out, option)

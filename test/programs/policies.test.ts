@@ -600,6 +600,9 @@ describe("what is given back to an inbox", () => {
     const inputOf = (text: string): Input => ({
       content: [{ type: "text", text }],
       when: "steer",
+      id: undefined,
+      asked: undefined,
+      storing: undefined,
       promised: false,
       onDelivered: () => undefined
     })

@@ -1,8 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, TestClock } from "effect"
-import { Agent, Model, Script, Sessions, SessionStore } from "effect-baton"
-import { engine, engineOver, messagesOf, recorder } from "../support/engine.js"
-import { problems } from "../support/validMessages.js"
+import { Deferred, Effect, Exit, Fiber, Option, TestClock } from "effect"
+import { Agent, Script, Sessions } from "effect-baton"
+import { engine, recorder } from "../support/engine.js"
 
 const busyMessage =
   'Session "default" is already running prompt. Start another session for parallel conversation branches.'
@@ -102,34 +101,5 @@ describe("races on one session", () => {
       }
       assert.strictEqual((yield* session.history).filter((entry) => entry._tag === "User").length, 20)
     }).pipe(Effect.provide(engine([Script.always("ok")])))
-  )
-})
-
-const engineWith = (script: Script.Script, store: Layer.Layer<SessionStore.SessionStore>) =>
-  engineOver(Layer.merge(store, Model.layerScripted(script)))
-
-describe("layers", () => {
-  it.effect("two engines over one store exclude each other by the epoch: the old owner's write is refused", () =>
-    Effect.gen(function* () {
-      const memory = yield* Layer.build(SessionStore.layerMemory)
-      const gate = yield* Deferred.make<void>()
-      const begun = yield* Deferred.make<void>()
-      const over = (script: Script.Script) =>
-        Effect.map(Layer.build(engineWith(script, Layer.succeedContext(memory))), Context.get(Sessions.Sessions))
-      const a = yield* over([
-        Script.always({ before: Effect.zipRight(Deferred.succeed(begun, undefined), Deferred.await(gate)), text: "a" })
-      ])
-      const b = yield* over([Script.always("b")])
-      const running = yield* Effect.fork(
-        Effect.flatMap(a.open({ id: "default", agent: lead }), (session) => Effect.flip(session.prompt("x")))
-      )
-      yield* Deferred.await(begun)
-      const session = yield* b.open({ id: "default", agent: lead })
-      assert.strictEqual((yield* session.prompt("y")).text, "b")
-      yield* Deferred.succeed(gate, undefined)
-      const error = yield* Fiber.join(running)
-      assert.strictEqual(error._tag, "StaleLease")
-      assert.deepStrictEqual(problems(yield* messagesOf(session)), [])
-    }).pipe(Effect.scoped)
   )
 })

@@ -93,6 +93,36 @@ describe("the tree", () => {
     ])
   })
 
+  it("goes on with what a process had begun that ended, from when it is resumed", () => {
+    const past = story("look").slice(0, 10)
+    const at = (session: string, ms: number) => ({ session, at: ms, operationId: `op-${session}`, seq: 99 })
+    const resumed: ReadonlyArray<AnyEvent> = [
+      { _tag: "OperationResumed", ...at("main", 90_000), kind: "prompt", attempt: 2 },
+      { _tag: "OperationResumed", ...at("kid", 90_000), kind: "prompt", attempt: 2 },
+      // A call that may be run again is.
+      { _tag: "ToolStarted", ...at("kid", 90_010), callId: "c", name: "bash" },
+      ...story("look")
+        .slice(10)
+        .map((event) => ({ ...event, at: event.at + 89_000 }))
+    ]
+    let tree = grow(past)
+    const lines: Array<string> = []
+    for (const event of resumed) {
+      tree = step(tree, event)
+      lines.push(...plainLines(tree))
+    }
+    assert.deepStrictEqual(lines, [
+      "▸ prompt look",
+      "  [1] ▸ task look: look",
+      "    [1] ✖ bash look (look)  1 min 30 s",
+      "  [1] ✔ task look: look  1,234 tokens  541 ms",
+      "✔ prompt look  1,234 tokens  1 min 00 s"
+    ])
+    assert.isTrue(treeLines(tree, { width: 60, colours: false, now: 0 }).every((line) => /✔|✖|“/.test(line)))
+    assert.strictEqual(tree.roots.length, 1)
+    assert.strictEqual(tree.counts.tasks, 1)
+  })
+
   it("says how a call ended that never ran", () => {
     const events = story("look").slice(0, 9)
     const settled = { _tag: "ToolSettled", session: "kid", operationId: "op-kid", callId: "c", name: "bash" } as const

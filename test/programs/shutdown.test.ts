@@ -4,6 +4,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { Agent, Engine, Model, Script, Sessions, SessionStore, Tool } from "effect-baton"
+import { EventPairs, Recorder } from "effect-baton/testing"
+import { begin } from "../support/stage.js"
 
 const script = [
   Script.on("go", Script.calls(Script.call("hang"), Script.task("dig", { agent: "child" })), "never said"),
@@ -34,6 +36,7 @@ describe("shutdown", () => {
       const session = yield* Effect.flatMap(Sessions.Sessions, (it) => it.open({ id: "s", agent })).pipe(
         Effect.provide(engine)
       )
+      const { events: heard } = yield* Effect.provide(Recorder.make, engine)
       const running = yield* Effect.fork(session.prompt("go"))
       yield* Deferred.await(both)
       const waiting = yield* Effect.fork(session.prompt("later", { onBusy: "wait" }))
@@ -47,17 +50,65 @@ describe("shutdown", () => {
         const exit = yield* Fiber.await(fiber)
         assert.isTrue(Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause))
       }
+      // Whoever opens the session next goes on with it: what ended is recorded, what can be gone on with is not ended.
       const memory = yield* Effect.provide(SessionStore.Memory, store)
-      for (const [id, { entries }] of memory) {
-        const end = entries.at(-1)!
-        assert.isTrue(end._tag === "OperationSettled" && end.outcome === "interrupted", id)
-        if (id === "s") assert.deepInclude(end, { by: "shutdown" })
-        const settled = entries.flatMap((it) => (it._tag === "ToolSettled" ? [it.outcome] : []))
-        assert.deepStrictEqual(new Set(settled), new Set(["interrupted"]))
+      for (const [id, { entries, row }] of memory) {
+        assert.isFalse(
+          entries.some((it) => it._tag === "OperationSettled" || it._tag === "TaskSettled"),
+          id
+        )
+        const settled = entries.flatMap((it) => (it._tag === "ToolSettled" ? [`${it.name} ${it.outcome}`] : []))
+        assert.deepStrictEqual(settled, ["hang interrupted"], id)
+        assert.deepInclude(row, { owner: null, leased: false }, id)
+        assert.strictEqual(row.running?.kind, "prompt", id)
       }
       assert.strictEqual(memory.size, 2)
+      // Those who listened have heard of an end all the same.
+      const ends = (yield* heard).filter((event) => event._tag === "OperationInterrupted")
+      assert.deepStrictEqual(
+        ends.map(({ by, seq }) => [by, seq]),
+        [
+          ["shutdown", undefined],
+          ["shutdown", undefined]
+        ]
+      )
+      assert.deepStrictEqual(EventPairs.unpaired(yield* heard), [])
       const late = yield* Effect.exit(session.prompt("too late"))
       assert.isTrue(Exit.isFailure(late) && Cause.isInterruptedOnly(late.cause))
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("leaves calls that were not begun to whoever goes on", () =>
+    Effect.gen(function* () {
+      const ran: Array<string> = []
+      const hang = Tool.make("hang", { description: "Never ends", run: () => Effect.never })
+      const act = Tool.make("act", { description: "Acts", run: (_, { callId }) => Effect.sync(() => ran.push(callId)) })
+      const agent = Agent.make("a", { tools: [hang, act], delegate: "off" })
+      // As many as are run at a time, and one more.
+      const calls = [...Array.from({ length: 8 }, () => Script.call("hang")), Script.call("act")]
+      const store = yield* Layer.build(SessionStore.layerMemory)
+      const engine = (scope: Scope.Scope) =>
+        Layer.buildWithScope(
+          Layer.provide(
+            Engine.layer,
+            Layer.merge(
+              Layer.succeedContext(store),
+              Model.layerScripted([Script.always(Script.calls(...calls), "gone on")])
+            )
+          ),
+          scope
+        )
+      const open = Effect.flatMap(Sessions.Sessions, (it) => it.open({ id: "s", agent }))
+      const scope = yield* Scope.make()
+      const first = yield* engine(scope)
+      yield* begin(Effect.exit((yield* Effect.provide(open, first)).prompt("go")))
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(ran, [])
+      const session = yield* Effect.provide(open, yield* engine(yield* Effect.scope))
+      yield* session.resumed!.ended
+      assert.lengthOf(ran, 1)
+      const outcomes = (yield* session.history).flatMap((it) => (it._tag === "ToolSettled" ? [it.outcome] : []))
+      assert.deepStrictEqual(outcomes, [...Array.from({ length: 8 }, () => "interrupted"), "success"])
     }).pipe(Effect.scoped)
   )
 })

@@ -1,8 +1,32 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Schema } from "effect"
-import { Agent, Errors, Script, Sessions, SessionStore, Tool } from "effect-baton"
+import { Effect, Fiber, Layer, Schema } from "effect"
+import { Agent, Engine, Errors, Model, Script, Sessions, SessionStore, Tool } from "effect-baton"
 import { Entry } from "effect-baton/schema"
-import { engine } from "../support/engine.js"
+import { StoreJournal } from "effect-baton/testing"
+import { engine, open } from "../support/engine.js"
+
+/** What a process leaves that goes on with what another one began. */
+const resumed = Effect.gen(function* () {
+  const over = (writes: ReadonlyArray<StoreJournal.StoreWrite>) =>
+    Layer.provideMerge(
+      Engine.layer,
+      Layer.merge(StoreJournal.layerAfter(writes), Model.layerScripted([Script.always("ok")]))
+    )
+  const first = yield* Effect.provide(
+    Effect.zipRight(
+      Effect.flatMap(open(Agent.make("a")), (session) => session.prompt("go", { operationId: "1" })),
+      StoreJournal.StoreJournal
+    ),
+    over([])
+  )
+  return yield* Effect.provide(
+    Effect.zipRight(
+      Effect.flatMap(open(Agent.make("a")), (session) => session.prompt("go", { operationId: "1" })),
+      Effect.map(SessionStore.Memory, (memory) => [...memory.values()])
+    ),
+    over(first.slice(0, 2))
+  )
+})
 
 describe("the record format", () => {
   it.effect("takes every entry that a session writes, and gives it back from its text as it was", () =>
@@ -11,7 +35,7 @@ describe("the record format", () => {
       const session = yield* (yield* Sessions.Sessions).open({ id: "s", agent: Agent.make("a", { tools: [tool] }) })
       yield* session.prompt([
         { type: "text", text: "go" },
-        { type: "image", mediaType: "image/png", data: "AAAA" }
+        { type: "image", mediaType: "image/png", data: "iVBORw0KGgo=" }
       ])
       yield* Effect.flip(session.prompt("fail"))
       yield* Effect.timeoutOption(session.prompt("hang"), 0)
@@ -23,7 +47,7 @@ describe("the record format", () => {
       yield* Effect.flip(session.task("fail"))
       const decode = Schema.decodeUnknownSync(Entry.Entry, { onExcessProperty: "error" })
       const tags = new Set<string>()
-      for (const { entries } of (yield* SessionStore.Memory).values()) {
+      for (const { entries } of [...(yield* SessionStore.Memory).values(), ...(yield* resumed)]) {
         for (const entry of entries) {
           tags.add(entry._tag)
           const text: unknown = JSON.parse(JSON.stringify(entry))

@@ -37,6 +37,50 @@ describe("the gate", () => {
     assert.strictEqual(problem(nested(128)), "none")
   })
 
+  it("gives up what is too large, and what cannot be looked at, in a time that is bounded", () => {
+    let bomb: unknown = "x"
+    for (let i = 0; i < 40; i++) bomb = [bomb, bomb]
+    const wide = Array.from({ length: 1_000_000 }, () => ({}))
+    for (const large of [bomb, wide, ["x".repeat(Json.maxSize)], { ["x".repeat(Json.maxSize)]: 1 }]) {
+      assert.match(problem(large), /: there is too much of it$/)
+    }
+    assert.strictEqual(problem(["x".repeat(Json.maxSize - 2 * Json.valueSize)]), "none")
+    const { proxy, revoke } = Proxy.revocable({}, {})
+    revoke()
+    assert.strictEqual(problem({ a: proxy }), ": it cannot be looked at")
+    const bounds = { room: 100 }
+    Json.clean({ ab: "cd", e: [1] }, bounds)
+    assert.strictEqual(bounds.room, 100 - 4 * Json.valueSize - 5)
+  })
+
+  it("takes properties that are undefined where they may be", () => {
+    const value = { a: { b: undefined, c: 1 } }
+    assert.deepStrictEqual(Json.clean(value, { room: 1_000, gaps: true }), { value })
+    assert.strictEqual(problem(value), "a.b: a undefined is not JSON")
+  })
+
+  it("prints as JSON.stringify does, up to a size", () => {
+    fc.assert(
+      fc.property(fc.anything({ withDate: true, withNullPrototype: true }), (value) => {
+        let expected: unknown
+        try {
+          expected = JSON.stringify(value)
+        } catch {
+          expected = undefined
+        }
+        const printed = Json.print(value)
+        assert.strictEqual("json" in printed ? printed.json : undefined, expected)
+      })
+    )
+    let bomb: unknown = "x"
+    for (let i = 0; i < 40; i++) bomb = [bomb, bomb]
+    assert.deepStrictEqual(Json.print(bomb), { problem: "it is too large" })
+    let deep: unknown = 1
+    for (let i = 0; i < 1_000_000; i++) deep = { deep }
+    assert.match(JSON.stringify(Json.print(deep)), /it is not JSON/)
+    assert.deepStrictEqual(Json.print(undefined), { problem: "a undefined is not JSON" })
+  })
+
   it("replaces halves of surrogate pairs and NUL, in keys too, and changes nothing else", () => {
     const input = { "k\ud800": ["a\0b", { fine: "🙂" }], n: null, t: true }
     assert.deepStrictEqual(Json.clean(input), {

@@ -72,6 +72,16 @@ describe("what is loaded", () => {
     assert.deepStrictEqual(providers, [])
   })
 
+  it("by the stores over SQL, before their layers are built: no client, no driver, no schema", () => {
+    for (const entry of ["src/sql.ts", "src/sqlite.ts"]) {
+      const loaded = loadedBy([entry])
+      assert.isTrue(loaded.has("src/layers/SqlSessionStore.ts"))
+      assert.deepStrictEqual(heavy(loaded), [])
+      assert.isFalse(loaded.has("libsql"))
+    }
+    assert.isTrue(loadedBy(["src/layers/sql/store.ts"]).has(schema))
+  })
+
   it("by the testing kit: neither of them, no test runner, and nothing of it by the package itself", () => {
     const loaded = loadedBy(["src/testing.ts"])
     assert.isTrue(loaded.has("src/layers/testing/Laws.ts"))

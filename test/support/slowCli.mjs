@@ -1,18 +1,34 @@
-// The built executable's program with another script: a model that runs one long command by a child.
+// The built executable's program with another script: a model that runs one long command by a child, or that says
+// nothing while HANG is set.
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer } from "effect"
 import * as BuiltinTools from "../../dist/layers/BuiltinTools.js"
+import * as CliStore from "../../dist/layers/CliStore.js"
 import * as Engine from "../../dist/layers/Engine.js"
+import { isGone } from "../../dist/layers/history/ownerName.js"
 import * as NodeSandbox from "../../dist/layers/NodeSandbox.js"
 import * as ScriptedModel from "../../dist/layers/ScriptedModel.js"
+import * as Signals from "../../dist/layers/Signals.js"
 import * as Stdio from "../../dist/layers/Stdio.js"
 import * as Cli from "../../dist/programs/cli.js"
+import { ModelRejected } from "../../dist/services/Errors.js"
 import { always, call, calls, on, task } from "../../dist/services/Script.js"
 
+const hang = Effect.suspend(() => {
+  if (process.env.HANG === undefined) return Effect.void
+  writeFileSync(join(process.cwd(), "hanging"), "")
+  return Effect.never
+})
+
 const script = [
-  on("sleep", calls(call("bash", { command: "echo $$ > pid; sleep 1000 & echo $! >> pid; wait" }))),
+  on("sleep", calls(call("bash", { command: "echo $$ > pid; sleep 1000 & echo $! >> pid; wait" })), "slept"),
+  on("then fail", { before: hang, fail: new ModelRejected({ model: "m", reason: "it will not" }) }),
+  on("hang", { before: hang, text: "It hangs no more." }),
+  on("again", "Here I am."),
   on("evil", calls(call("bash", { command: "printf '\\033[31mred\\033[0m \\033]0;title\\007'" })), {
     text: "\u001b[2J\u001b]0;owned\u0007evil \u009b31m\u202eanswer\r\n",
     chunk: 3
@@ -20,13 +36,22 @@ const script = [
   always(calls(task("sleep", { description: "a long command" })), "done")
 ]
 
-const engine = ({ cwd }) =>
-  Layer.provideMerge(Engine.layerMemory, Layer.provideMerge(BuiltinTools.layer, NodeSandbox.layer({ root: cwd }))).pipe(
-    Layer.provide(ScriptedModel.layer(script))
-  )
+const engine = (setup) =>
+  Layer.provideMerge(
+    Engine.layer,
+    Layer.merge(CliStore.layer(setup), Layer.provideMerge(BuiltinTools.layer, NodeSandbox.layer({ root: setup.cwd })))
+  ).pipe(Layer.provide(ScriptedModel.layer(script)))
 
-Cli.run(process.argv, { version: "0.0.0", engine }).pipe(
-  Effect.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, Stdio.layer)),
+Signals.run((stop) =>
+  Cli.run(process.argv, {
+    version: "0.0.0",
+    engine,
+    store: CliStore.layer,
+    exists: CliStore.exists,
+    stop,
+    isGone
+  }).pipe(Effect.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, Stdio.layer)))
+).pipe(
   NodeRuntime.runMain({
     disableErrorReporting: true,
     teardown: (exit, onExit) => onExit(Cli.exitCode(exit))

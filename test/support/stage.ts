@@ -8,6 +8,8 @@ import * as AlarmsLayer from "../../src/layers/Alarms.js"
 import * as EventsLayer from "../../src/layers/Events.js"
 import * as HistoryLayer from "../../src/layers/History.js"
 import * as ModelLayer from "../../src/layers/Model.js"
+import * as RecoveryLayer from "../../src/layers/Recovery.js"
+import * as OngoingLayer from "../../src/layers/Ongoing.js"
 import * as LockLayer from "../../src/layers/SessionLock.js"
 import * as SessionsLayer from "../../src/layers/Sessions.js"
 import * as TaskToolLayer from "../../src/layers/TaskTool.js"
@@ -64,8 +66,10 @@ export const openEngine = (
   const lock = LockLayer.makeLock(defaults)
   const parts = watch(Context.make(Inbox, inbox).pipe(Context.add(SessionLock, lock)))
   const layer = SessionsLayer.layer.pipe(
-    Layer.provideMerge(Layer.merge(HistoryLayer.layer, TaskToolLayer.layer)),
-    Layer.provideMerge(Layer.mergeAll(EventsLayer.layer, AlarmsLayer.layer, Layer.succeedContext(parts))),
+    Layer.provideMerge(Layer.mergeAll(HistoryLayer.layer, TaskToolLayer.layer, RecoveryLayer.layer)),
+    Layer.provideMerge(
+      Layer.mergeAll(EventsLayer.layer, AlarmsLayer.layer, OngoingLayer.layer, Layer.succeedContext(parts))
+    ),
     Layer.provideMerge(Layer.merge(SessionStore.layerMemory, model))
   )
   return { inbox, lock, layer }

@@ -27,6 +27,7 @@ export const ground = (tree: Tree) =>
 
 export const callIn = (cwd: string): ToolCall => ({
   callId: "call-1",
+  key: "key-1",
   session: "session-1",
   operationId: "operation-1",
   cwd,

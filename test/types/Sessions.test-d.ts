@@ -1,6 +1,6 @@
 import * as OldSchema from "@effect/schema/Schema"
-import { Context, Effect, Schema } from "effect"
-import { Agent, type Errors, type Operation, Session, Sessions, Tool } from "effect-baton"
+import { Context, Effect, type Layer, Schema } from "effect"
+import { Agent, Engine, type Errors, type Operation, Session, Sessions, Tool } from "effect-baton"
 import { describe, expectTypeOf, it } from "vitest"
 
 class Tickets extends Context.Tag("Tickets")<Tickets, { readonly find: (id: number) => Effect.Effect<string> }>() {}
@@ -18,6 +18,22 @@ describe("Sessions", () => {
     expectTypeOf<Effect.Effect.Context<typeof opened>>().toEqualTypeOf<Sessions.Sessions | Tickets>()
     const plain = Effect.flatMap(Sessions.Sessions, (sessions) => sessions.open({ id: "s", agent: Agent.make("a") }))
     expectTypeOf<Effect.Effect.Context<typeof plain>>().toEqualTypeOf<Sessions.Sessions>()
+  })
+
+  it("recovering asks for what the tools of all the agents need", () => {
+    const plain = Agent.make("p")
+    const recovered = Effect.flatMap(Sessions.Sessions, (sessions) => sessions.recover([plain, agent]))
+    expectTypeOf<Effect.Effect.Context<typeof recovered>>().toEqualTypeOf<Sessions.Sessions | Tickets>()
+    expectTypeOf<Effect.Effect.Error<typeof recovered>>().toEqualTypeOf<Errors.SessionStoreError>()
+    const nothing = Effect.flatMap(Sessions.Sessions, (sessions) => sessions.recover([plain]))
+    expectTypeOf<Effect.Effect.Context<typeof nothing>>().toEqualTypeOf<Sessions.Sessions>()
+    const layer = Engine.layerRecovery([plain, agent], { watch: false })
+    expectTypeOf<Layer.Layer.Context<typeof layer>>().toEqualTypeOf<Sessions.Sessions | Tickets>()
+    expectTypeOf<Layer.Layer.Success<typeof layer>>().toEqualTypeOf<never>()
+    const program = Session.recover([agent])
+    expectTypeOf<Effect.Effect.Context<typeof program>>().toEqualTypeOf<Session.Needs | Tickets>()
+    // @ts-expect-error an agent, not a name
+    void Engine.layerRecovery(["plain"])
   })
 
   it("a session's operations need nothing more, but for the tools of the call", () => {
@@ -42,6 +58,9 @@ describe("Sessions", () => {
       | "SessionNotFound"
       | "StaleLease"
       | "SessionStoreError"
+      | "CorruptRecord"
+      | "OperationConflict"
+      | "RecoveryExhausted"
       | "InvalidInput"
       | "ToolNameConflict"
       | "ModelNotConfigured"

@@ -2,7 +2,6 @@
  * A streamed reply over HTTP, as JSON values.
  */
 import * as AiError from "@effect/ai/AiError"
-import * as Sse from "@effect/experimental/Sse"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientRequest from "@effect/platform/HttpClientRequest"
@@ -12,7 +11,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
+import { pause } from "../tools/pace.js"
 import { withoutKeys } from "./errors.js"
+import { SseReader } from "./sse.js"
 
 /** Requests by `fetch`. Redirects are not followed: the key would go with them. */
 export const client: Layer.Layer<HttpClient.HttpClient> = Layer.provide(
@@ -60,28 +61,41 @@ export const events = (
       ResponseError: (error) =>
         Effect.mapError(
           AiError.HttpResponseError.fromResponseError({ ...place, error }),
-          (refused) => new AiError.HttpResponseError({ ...refused, body: withoutKeys(refused.body ?? "", secrets) })
+          (refused) => new AiError.HttpResponseError({ ...refused, body: told(refused.body ?? "", secrets) })
         )
     })
   )
 
+/** The longest refusal that is looked at, in UTF-16 code units; what an error tells of it is a sentence. */
+const maxBody = 65_536
+
+/** A refusal without keys, also without half of one where it was cut. */
+const told = (body: string, secrets: ReadonlyArray<Redacted.Redacted>): string =>
+  body.length <= maxBody ? withoutKeys(body, secrets) : withoutKeys(body.slice(0, maxBody), secrets).slice(0, -1_024)
+
 const place = { module: "AiModel", method: "events" }
+
+/**
+ * How many events in one piece of a reply are taken for a flood, between the pieces of which the event loop gets its
+ * turn: the schemas that `@effect/ai` puts each through take about 50 us.
+ */
+const many = 64
 
 const eventsOf = <E>(chunks: Stream.Stream<string, E>): Stream.Stream<unknown, E> =>
   Stream.suspend(() => {
     let parsed: Array<unknown> = []
-    const parser = Sse.makeParser((event) => {
-      if (event._tag === "Event") parsed.push(parse(event.data))
-    })
+    const reader = new SseReader((data) => parsed.push(parse(data)))
     const feed = (chunks: Iterable<string>): Chunk.Chunk<unknown> => {
       parsed = []
-      for (const chunk of chunks)
-        if (parser.feed(chunk) !== undefined) parsed.push(new Malformed("the reply is endless"))
+      for (const chunk of chunks) if (!reader.feed(chunk)) parsed.push(new Malformed("the reply is endless"))
       return Chunk.unsafeFromArray(parsed)
     }
     // A last event that lacks its empty line is an event all the same.
     return Stream.concat(
-      Stream.mapChunks(chunks, feed),
+      Stream.mapChunksEffect(chunks, (arrived) => {
+        const events = feed(arrived)
+        return events.length < many ? Effect.succeed(events) : Effect.as(pause, events)
+      }),
       Stream.suspend(() => Stream.fromChunk(feed(["\n\n"])))
     )
   })

@@ -209,7 +209,8 @@ const overview = (view: View, read: ReadonlyArray<string>): Turn => {
   const { all, changed, outside } = subjectOf(view)
   const [, found, folders, later, ...pages] = view.allResults
   const files = filesOf(found)
-  const top = filesOf(folders)
+  // Where this conversation is kept is nothing to look at.
+  const top = filesOf(folders).filter((path) => path !== ".baton/")
   const why =
     all === 0
       ? []

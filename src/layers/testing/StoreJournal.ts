@@ -18,15 +18,17 @@ export class StoreJournal extends Context.Tag("baton/testing/StoreJournal")<
 
 /**
  * A memory store of its own for each time the layer is built. It begins with what earlier writes left, which are the
- * first of its journal: `layerAfter(writes.slice(0, n))` is the store of the process that comes after a crash.
+ * first of its journal: `layerAfter(writes.slice(0, n))` is the store of the process that comes after a crash, when
+ * the leases have run out.
  */
 export const layerAfter = (writes: Iterable<StoreWrite>): Layer.Layer<SessionStore | Memory | StoreJournal> =>
   Layer.effectContext(
     Effect.sync(() => {
       const sessions = new Map<string, Stored>()
       const journal = [...writes]
-      for (const [id, { entries, row }] of keptAfter(journal))
-        sessions.set(id, { row: { ...row }, entries: [...entries] })
+      for (const [id, { entries, row, waiting }] of keptAfter(journal)) {
+        sessions.set(id, { row: { ...row }, entries: [...entries], waiting, leaseUntil: 0 })
+      }
       return Context.make(SessionStore, make(sessions, journal)).pipe(
         Context.add(Memory, sessions),
         Context.add(StoreJournal, journal)
@@ -51,21 +53,33 @@ const make = (sessions: Map<string, Stored>, journal: Array<StoreWrite>): Contex
   return {
     ...store,
     create: (row) => noted(store.create(row), () => ({ _tag: "Created", row: { ...row } })),
-    claim: (id, incarnation, owner) =>
-      noted(store.claim(id, incarnation, owner), (row) => ({ _tag: "Claimed", row: { ...row } })),
     append: (write) =>
-      noted(store.append(write), () => ({
-        _tag: "Appended",
-        session: write.session,
-        entries: write.entries,
-        children: write.children.map((row) => ({ ...row }))
-      })),
-    remove: (rows) =>
+      noted(store.append(write), () => {
+        const { epoch, owner, partial, running } = sessions.get(write.session)!.row
+        return {
+          _tag: "Appended",
+          session: write.session,
+          entries: write.entries,
+          children: write.children.map((row) => ({ ...row })),
+          row: { owner, epoch, running, partial },
+          delivered: write.delivered
+        }
+      }),
+    put: (key, item) =>
+      Effect.suspend(() => {
+        const before = sessions.get(key.id)?.row.inbox
+        return noted(store.put(key, item), () =>
+          sessions.get(key.id)?.row.inbox === before ? undefined : { _tag: "Put", session: key.id, item }
+        )
+      }),
+    withdraw: (key, item) =>
+      noted(store.withdraw(key, item), (there) => (there ? { _tag: "Withdrawn", session: key.id, item } : undefined)),
+    remove: (keys, owner) =>
       noted(
         // What is gone already, or another by now, stays out of the journal.
         Effect.suspend(() => {
-          const there = rows.filter(({ id, incarnation }) => sessions.get(id)?.row.incarnation === incarnation)
-          return Effect.as(store.remove(rows), there)
+          const there = keys.filter(({ id, incarnation }) => sessions.get(id)?.row.incarnation === incarnation)
+          return Effect.as(store.remove(keys, owner), there)
         }),
         (there) => (there.length === 0 ? undefined : { _tag: "Removed", sessions: there.map(({ id }) => id) })
       )

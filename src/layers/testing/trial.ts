@@ -103,7 +103,7 @@ export const trial = async <R, I>(of: SubjectOf<R, I>, { seed, step }: Trial, sc
   return { breaches: found, outcome, writes: seen.writes, steps, interrupted }
 }
 
-/** A new engine over what the first `crash` writes left: the next prompt has to work. */
+/** A new engine over what the first `crash` writes left: it goes on with what was cut, and the next prompt has to work. */
 export const restart = async <R, I>(
   of: SubjectOf<R, I>,
   writes: ReadonlyArray<StoreWrite>,
@@ -114,11 +114,12 @@ export const restart = async <R, I>(
   const seen = new Seen()
   const program = Effect.gen(function* () {
     const session = yield* (yield* Sessions).open({ id: sessionId, agent: subject.agent })
+    if (session.resumed !== undefined) yield* session.resumed.ended
     return yield* Effect.exit(session.prompt(stillThere))
   })
   const left = writes.slice(0, crash)
   const { exit } = await runPromise(provided(subject, seed, seen, left, program), inSchedule(schedule, seed))
-  if (exit === undefined) return [{ law: "crash", detail: "the next prompt never ended." }]
+  if (exit === undefined) return [{ law: "crash", detail: "what was cut, or the next prompt, never ended." }]
   if (Exit.isFailure(exit)) return [{ law: "crash", detail: `the session did not open: ${Cause.pretty(exit.cause)}` }]
   return nextBreach("crash", exit.value)
 }

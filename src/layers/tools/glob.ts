@@ -15,6 +15,7 @@ export const maxPaths = 1_000
 
 export const glob: Tool.Tool<Sandbox> = Tool.make("glob", {
   description: `Finds files by a pattern: * and ? within a name, ** for any folders, {a,b}, [a-z]. "*.ts" finds files of one folder, "**/*.ts" also those below; a pattern that ends in / finds folders. Hidden files count; .git, node_modules and what .gitignore names do not, unless the path or the pattern begins there. Gives at most ${maxPaths} paths, in a fixed order.`,
+  effects: "pure",
   parameters: Schema.Struct({
     pattern: Schema.String.annotations({ description: "The pattern, relative to path." }),
     path: Schema.optional(

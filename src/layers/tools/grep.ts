@@ -40,6 +40,7 @@ const headBytes = 64 * 1024
 
 export const grep: Tool.Tool<Sandbox> = Tool.make("grep", {
   description: `Finds lines of text files by a regular expression (RE2 syntax: no backreferences, no lookaround; each line alone). Gives path:line:text, at most ${maxMatches} lines, each cut to ${maxLine} characters. Passes over binary files, files over 10 MB, .git, node_modules and what .gitignore names.`,
+  effects: "pure",
   parameters: Schema.Struct({
     pattern: Schema.String.annotations({ description: "The regular expression." }),
     path: Schema.optional(

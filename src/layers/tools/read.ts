@@ -18,6 +18,7 @@ const chunkBytes = 256 * 1024
 
 export const read: Tool.Tool<Sandbox> = Tool.make("read", {
   description: `Reads a text file. Gives at most ${maxLines} lines or 50 KB, each line as its number, a tab and its text. A longer file is read on with offset.`,
+  effects: "pure",
   parameters: Schema.Struct({
     path: Schema.String.annotations({ description: "The file, relative to the working folder or absolute." }),
     offset: Schema.optional(Schema.Int.annotations({ description: "The first line to read, from 1. Default: 1." })),

@@ -2,48 +2,67 @@
  * What a store was made to keep, write by write.
  */
 import type { Entry } from "../Entry.js"
-import type { SessionRow } from "../SessionStore.js"
+import type { InboxItem, NewSession, SessionRow } from "../SessionStore.js"
 
 /** One write, which a store keeps as a whole or not at all. */
 export type StoreWrite =
-  | { readonly _tag: "Created"; readonly row: SessionRow }
-  /** Another engine took the session over. */
-  | { readonly _tag: "Claimed"; readonly row: SessionRow }
+  | { readonly _tag: "Created"; readonly row: NewSession }
   | {
       readonly _tag: "Appended"
       readonly session: string
       readonly entries: ReadonlyArray<Entry>
       /** Child sessions that were created with it. */
-      readonly children: ReadonlyArray<SessionRow>
+      readonly children: ReadonlyArray<NewSession>
+      /** What else it left of the session: who owns it and what runs there. */
+      readonly row: Pick<SessionRow, "owner" | "epoch" | "running" | "partial">
+      /** Inputs that it delivered. */
+      readonly delivered: ReadonlyArray<string>
     }
+  /** An input was put into a session's inbox. */
+  | { readonly _tag: "Put"; readonly session: string; readonly item: InboxItem }
+  /** An input was taken out again. */
+  | { readonly _tag: "Withdrawn"; readonly session: string; readonly item: string }
   | { readonly _tag: "Removed"; readonly sessions: ReadonlyArray<string> }
 
-/** A session and its entries. */
+/** A session, its entries, and what waits in its inbox. */
 export interface Kept {
   readonly row: SessionRow
   readonly entries: ReadonlyArray<Entry>
+  readonly waiting: ReadonlyArray<InboxItem>
 }
 
-/** What a store holds after some writes: `keptAfter(writes.slice(0, n))` is what a crash after the n-th leaves. */
+/**
+ * What a store holds after some writes: `keptAfter(writes.slice(0, n))` is what a crash after the n-th leaves, when the
+ * leases of whoever crashed have run out.
+ */
 export const keptAfter = (writes: Iterable<StoreWrite>): ReadonlyMap<string, Kept> => {
-  const kept = new Map<string, { row: SessionRow; readonly entries: Array<Entry> }>()
+  const kept = new Map<string, { row: SessionRow; readonly entries: Array<Entry>; waiting: ReadonlyArray<InboxItem> }>()
+  const create = (row: NewSession) => kept.set(row.id, { row: { ...row, ...fresh }, entries: [], waiting: [] })
   for (const write of writes) {
     switch (write._tag) {
       case "Created":
-        kept.set(write.row.id, { row: write.row, entries: [] })
+        create(write.row)
         break
-      case "Claimed": {
-        const it = kept.get(write.row.id)
-        if (it !== undefined) it.row = write.row
-        break
-      }
       case "Appended": {
         const it = kept.get(write.session)
         if (it !== undefined) {
           it.entries.push(...write.entries)
-          it.row = { ...it.row, nextSeq: it.row.nextSeq + write.entries.length }
+          it.row = { ...it.row, ...write.row, nextSeq: it.row.nextSeq + write.entries.length }
+          it.waiting = it.waiting.filter(({ id }) => !write.delivered.includes(id))
         }
-        for (const row of write.children) kept.set(row.id, { row, entries: [] })
+        for (const row of write.children) create(row)
+        break
+      }
+      case "Put": {
+        const it = kept.get(write.session)
+        if (it === undefined) break
+        it.waiting = [...it.waiting, write.item]
+        it.row = { ...it.row, inbox: it.row.inbox + 1 }
+        break
+      }
+      case "Withdrawn": {
+        const it = kept.get(write.session)
+        if (it !== undefined) it.waiting = it.waiting.filter(({ id }) => id !== write.item)
         break
       }
       case "Removed":
@@ -53,3 +72,5 @@ export const keptAfter = (writes: Iterable<StoreWrite>): ReadonlyMap<string, Kep
   }
   return kept
 }
+
+const fresh = { owner: null, leased: false, epoch: 0, nextSeq: 1, running: null, partial: null, inbox: 0 } as const

@@ -5,12 +5,11 @@ import { importer, versionOf } from "../lib/common.mjs"
 export const meta = {
   name: "baton",
   install: "baton",
-  packages: ["effect-baton", "effect"],
+  packages: ["effect-baton", "effect", "@effect/sql", "libsql"],
   core: ["effect-baton", "effect"],
   store: "Engine.layerMemory",
-  durable: null,
-  delegation: "task tool",
-  lacks: { w5d: "no durable store yet", w7: "no durable store yet" }
+  durable: "SQLite (libsql), WAL, synchronous=FULL",
+  delegation: "task tool"
 }
 export const versions = () => Object.fromEntries(meta.packages.map((name) => [name, versionOf("baton", name)]))
 
@@ -87,6 +86,15 @@ export async function load() {
       return { scripts, runtime, sessions: undefined }
     },
 
+    /** A file, its client and an engine over it. */
+    openDurable: async (dir) => {
+      const { SqliteSessionStore } = await imp("effect-baton/sqlite")
+      const scripts = new Map()
+      const store = SqliteSessionStore.layer({ filename: `${dir}/baton.db` })
+      const runtime = ManagedRuntime.make(Layer.provideMerge(Engine.layer, Layer.merge(store, modelLayer(scripts))))
+      return { scripts, runtime, sessions: undefined, close: () => runtime.dispose() }
+    },
+
     async makeAgent({ maxParallel = 0, maxRounds = 0, store, ...spec }) {
       const wider = maxParallel > Limits.defaults.toolWidth ? { toolWidth: maxParallel } : undefined
       const longer = maxRounds > Limits.defaults.turns ? { turns: maxRounds } : undefined
@@ -121,17 +129,7 @@ export async function load() {
     async seed({ runtime }, _agent, id, messages) {
       const of = await runtime.runPromise(SessionStore.SessionStore)
       const incarnation = "seeded"
-      const row = {
-        id,
-        incarnation,
-        owner: "seed",
-        epoch: 1,
-        nextSeq: 1,
-        agent: "main",
-        cwd: ".",
-        parent: null,
-        depth: 0
-      }
+      const session = { id, incarnation, agent: "main", cwd: ".", parent: null, depth: 0, createdAt: 0 }
       const entries = []
       const add = (draft, operationId) => {
         const seq = entries.length + 1
@@ -145,12 +143,14 @@ export async function load() {
           add({ _tag: "User", content }, operationId)
         } else {
           add({ _tag: "Assistant", content, model: "main", finish: "stop", usage, usageReported: true }, operationId)
-          const report = { turns: usage, tasks: { ...usage, input: 0, output: 0 }, total: usage }
+          const none = { ...usage, input: 0, output: 0 }
+          const report = { turns: usage, retries: none, compactions: none, tasks: none, total: usage }
           add({ _tag: "OperationSettled", kind: "prompt", outcome: "completed", usage: report }, operationId)
         }
       }
-      await Effect.runPromise(of.create({ ...row, createdAt: 0 }))
-      await Effect.runPromise(of.append({ session: id, incarnation, epoch: 1, expectedSeq: 1, entries, children: [] }))
+      const write = { session: id, incarnation, owner: "seed", epoch: 0, lease: "claim", leaseFor: 0, expectedSeq: 1 }
+      const none = { running: null, partial: null, children: [], delivered: [] }
+      await runtime.runPromise(Effect.zipRight(of.create(session), of.append({ ...write, ...none, entries })))
     },
 
     delegate: (name, text) => ({ name: "task", args: { prompt: text, agent: name } })

@@ -64,8 +64,11 @@ describe("StoreJournal", () => {
           assert.strictEqual((yield* session.prompt("and now?")).text, "Still here.")
           const journal = yield* StoreJournal.StoreJournal
           assert.deepStrictEqual(journal.slice(0, n), writes.slice(0, n))
-          // The new engine claims the session before it writes.
-          assert.strictEqual(journal[n]?._tag, n === 0 ? "Created" : "Claimed")
+          // The new engine claims the session with its first write.
+          const next = journal[n]
+          const epoch = StoreJournal.keptAfter(writes.slice(0, n)).get("s")?.row.epoch ?? 0
+          if (n === 0) assert.strictEqual(next?._tag, "Created")
+          else assert.strictEqual(next?._tag === "Appended" ? next.row.epoch : undefined, epoch + 1)
         }).pipe(
           Effect.provide(
             engineOver(Layer.merge(StoreJournal.layerAfter(writes.slice(0, n)), Model.layerScripted(script)))
@@ -79,10 +82,25 @@ describe("StoreJournal", () => {
     Effect.gen(function* () {
       const store = yield* SessionStore.SessionStore
       const writes = yield* StoreJournal.StoreJournal
-      yield* Effect.flip(store.claim("nobody", "i", "o"))
+      const claim = (session: string) => ({
+        session,
+        incarnation: "s-1",
+        owner: "me",
+        epoch: 0,
+        lease: "claim" as const,
+        leaseFor: 1000,
+        expectedSeq: 1,
+        entries: [],
+        running: null,
+        partial: null,
+        children: [],
+        delivered: []
+      })
+      yield* Effect.flip(store.append(claim("nobody")))
       yield* store.create(row("s"))
       yield* Effect.flip(store.create(row("s")))
-      yield* store.remove([{ id: "s", incarnation: "another" }])
+      yield* Effect.flip(store.append({ ...claim("s"), expectedSeq: 2 }))
+      yield* store.remove([{ id: "s", incarnation: "another" }], "me")
       assert.deepStrictEqual(writes, [{ _tag: "Created", row: row("s") }])
     }).pipe(Effect.provide(StoreJournal.layer))
   )

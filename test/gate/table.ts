@@ -1,0 +1,32 @@
+/**
+ * The table: every sink with its rows. One for stored records, skills or anything else is a line here.
+ */
+import { replies } from "./replies.js"
+import { sandbox } from "./sandbox.js"
+import { stored } from "./stored.js"
+import type { Sink } from "./sink.js"
+import { agents, names, options, prompts, shell, tasks } from "./callers.js"
+import { ends, lookups, models, rows, shellOptions, taskOptions } from "./more.js"
+import { port, results, tools, usage } from "./models.js"
+
+export const table: ReadonlyArray<Sink> = [
+  names,
+  prompts,
+  options,
+  tasks,
+  shell,
+  agents,
+  tools,
+  ...results,
+  port,
+  usage,
+  ...replies,
+  models,
+  taskOptions,
+  shellOptions,
+  lookups,
+  rows,
+  ends,
+  sandbox,
+  stored
+]

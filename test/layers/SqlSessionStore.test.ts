@@ -1,0 +1,463 @@
+import { assert, describe, it } from "@effect/vitest"
+import { SqlClient } from "@effect/sql"
+import { Context, Deferred, Effect, Exit, Fiber, FastCheck as fc, Layer, Scope } from "effect"
+import { Conversation, type Errors, SessionStore } from "effect-baton"
+import { SqlSessionStore } from "effect-baton/sql"
+import { SqliteClient, SqliteSessionStore } from "effect-baton/sqlite"
+import { Messages } from "effect-baton/testing"
+import Libsql from "libsql"
+import * as fs from "node:fs"
+import { contract } from "../contracts/SessionStore.js"
+import { child } from "../support/child.js"
+import { tempFolder } from "../support/folder.js"
+import * as postgres from "../support/postgres.js"
+import { append, row, user } from "../support/storeWrites.js"
+
+type Services = SessionStore.SessionStore | SqlClient.SqlClient
+
+const file = Effect.map(tempFolder, (folder) => `${folder}/sessions.db`)
+
+const sqliteFresh = Layer.unwrapScoped(Effect.map(file, (filename) => SqliteSessionStore.layer({ filename })))
+const postgresFresh = Layer.provideMerge(SqlSessionStore.layer, postgres.fresh)
+
+contract("the SQLite store", () => sqliteFresh, "real")
+
+postgres.describePostgres("Postgres", () => contract("the Postgres store", () => postgresFresh, "real"))
+
+/** What both databases do, besides the contract. */
+const both = (name: string, layer: Layer.Layer<Services, unknown>): void =>
+  void describe(`the ${name} store`, () => {
+    const test = <E>(
+      what: string,
+      body: (
+        store: Context.Tag.Service<SessionStore.SessionStore>,
+        sql: SqlClient.SqlClient
+      ) => Effect.Effect<void, E, Scope.Scope>
+    ) =>
+      it.scoped(what, () =>
+        Effect.flatMap(Effect.all([SessionStore.SessionStore, SqlClient.SqlClient]), ([store, sql]) =>
+          body(store, sql)
+        ).pipe(Effect.provide(layer))
+      )
+
+    test("writes that come together are each made or refused by themselves", (store) =>
+      Effect.gen(function* () {
+        const ids = Array.from({ length: 30 }, (_, i) => `s${i}`)
+        for (const id of [...ids, "taken"]) yield* store.create(row(id))
+        const exits = yield* Effect.all(
+          ids.map((id, i) =>
+            Effect.either(
+              store.append(
+                append(id, i % 5 === 1 ? 2 : 1, {
+                  epoch: 0,
+                  lease: "claim",
+                  children:
+                    i % 5 === 2
+                      ? [row(`new ${id}`), row("taken")]
+                      : i % 5 === 3
+                        ? [row(`task:${id}`, { parent: id })]
+                        : []
+                })
+              )
+            )
+          ),
+          { concurrency: "unbounded" }
+        )
+        for (let i = 0; i < ids.length; i++) {
+          const tag =
+            exits[i]!._tag === "Left" ? (exits[i] as { readonly left: { readonly _tag: string } }).left._tag : ""
+          assert.strictEqual(tag, ["", "StaleLease", "SessionStoreError", "", ""][i % 5])
+          const it = yield* store.get(ids[i]!)
+          assert.strictEqual(it?.nextSeq, tag === "" ? 2 : 1)
+          assert.strictEqual((yield* store.read(ids[i]!, `${ids[i]}-1`, 1)).length, tag === "" ? 1 : 0)
+          assert.isUndefined(yield* store.get(`new ${ids[i]}`))
+          assert.lengthOf(yield* store.list(ids[i]), i % 5 === 3 ? 1 : 0)
+        }
+      }))
+
+    test("two writes for one child at the same instant: one is made", (store) =>
+      Effect.gen(function* () {
+        for (const id of ["a", "b"]) yield* store.create(row(id))
+        const exits = yield* Effect.all(
+          ["a", "b"].map((id) =>
+            Effect.either(store.append(append(id, 1, { children: [row("child", { parent: id })] })))
+          ),
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(exits.map((it) => it._tag).toSorted(), ["Left", "Right"])
+        const counts = yield* Effect.all(["a", "b"].map((id) => Effect.map(store.list(id), (it) => it.length)))
+        assert.deepStrictEqual(counts.toSorted(), [0, 1])
+      }))
+
+    test("a write that fails in the middle leaves nothing, is an error with a reason, and the next one is made", (store, sql) =>
+      Effect.gen(function* () {
+        for (const id of ["a", "b"]) yield* store.create(row(id))
+        yield* sql`CREATE UNIQUE INDEX no_twice ON baton_entries (body)`
+        yield* store.append(append("a", 1, { entries: [user(1, "same")] }))
+        const exits = yield* Effect.all(
+          [
+            Effect.either(store.append(append("b", 1, { entries: [user(1, "same")] }))),
+            Effect.either(store.append(append("a", 2, { entries: [user(2, "other")] })))
+          ],
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(
+          exits.map((it) => (it._tag === "Left" ? it.left._tag : "")),
+          ["SessionStoreError", ""]
+        )
+        assert.strictEqual((yield* store.get("b"))?.epoch, 0)
+        yield* store.append(append("b", 1))
+      }))
+
+    test("names that a database would alter are refused, and texts are kept as they are", (store) =>
+      Effect.gen(function* () {
+        for (const bad of ["a\0", "\0", "\ud800", "x\udfff"]) {
+          for (const session of [
+            row(bad),
+            row("s", { parent: bad }),
+            row("s", { agent: bad }),
+            row("s", { cwd: bad })
+          ]) {
+            assert.strictEqual((yield* Effect.flip(store.create(session)))._tag, "SessionStoreError")
+          }
+          assert.isUndefined(yield* store.get(bad))
+          assert.deepStrictEqual(yield* store.list(bad), [])
+          assert.deepStrictEqual(yield* store.read(bad, "i", 1), [])
+        }
+        yield* store.create(row("s"))
+        yield* store.create(row("\ufffd"))
+        const odd = "a\0b \ud800 \udfff c"
+        yield* store.append(append("s", 1, { entries: [user(1, odd)], partial: odd }))
+        assert.deepStrictEqual(yield* store.read("s", "s-1", 1), [user(1, odd)])
+        assert.strictEqual((yield* store.get("s"))?.partial, odd)
+        assert.strictEqual(
+          (yield* Effect.flip(store.append(append("s", 2, { owner: "a\0" }))))._tag,
+          "SessionStoreError"
+        )
+      }))
+
+    test("a record that cannot be read is told with its place and what comes before it, and harms no other", (store, sql) =>
+      Effect.gen(function* () {
+        const bodies: ReadonlyArray<readonly [body: string, reason: RegExp]> = [
+          [JSON.stringify(user(3)).slice(0, -5), /no JSON/],
+          ["", /no JSON/],
+          ["null", /no entry/],
+          ["[]", /no entry/],
+          [JSON.stringify({ ...user(3), _tag: "Nothing" }), /of no kind/],
+          [JSON.stringify({ ...user(3), at: "now" }), /its "at" is not of the format/],
+          [JSON.stringify({ ...user(3), content: [{ type: "text" }] }), /its "content/],
+          [JSON.stringify({ ...user(3), content: undefined }), /its "content/],
+          [JSON.stringify({ ...user(3), id: 9 }), /entry 9/],
+          [`{"__proto__":{"x":1},${JSON.stringify(user(3)).slice(1)}`, /__proto__/],
+          [`{"a":{"\\u005f_proto__":1},${JSON.stringify(user(3)).slice(1)}`, /__proto__/],
+          [`{"x":${"[".repeat(100_000)}${"]".repeat(100_000)},${JSON.stringify(user(3)).slice(1)}`, /deeper than 128/]
+        ]
+        yield* store.create(row("s"))
+        yield* store.create(row("t"))
+        yield* store.append(append("s", 1, { entries: [1, 2, 3, 4, 5].map((n) => user(n)) }))
+        yield* store.append(append("t", 1))
+        const broken = (reason: RegExp, from = 1) =>
+          Effect.gen(function* () {
+            const error = yield* Effect.flip(store.read("s", "s-1", from))
+            assert.strictEqual(error._tag, "CorruptRecord")
+            const { readable, reason: said, seq } = error as Errors.CorruptRecord
+            assert.strictEqual(seq, 3)
+            assert.match(said, reason)
+            assert.deepStrictEqual(
+              readable,
+              [1, 2].map((n) => user(n)).filter(({ id }) => id >= from)
+            )
+            assert.deepStrictEqual(yield* store.read("t", "t-1", 1), [user(1)])
+          })
+        for (const [body, reason] of bodies) {
+          yield* sql`UPDATE baton_entries SET body = ${body} WHERE body LIKE '%entry 3%' OR body = ${previous}`
+          previous = body
+          yield* broken(reason)
+        }
+        yield* broken(/deeper/, 2)
+        assert.deepStrictEqual(yield* store.read("s", "s-1", 4), [user(4), user(5)])
+        yield* sql`DELETE FROM baton_entries WHERE body = ${previous}`
+        yield* broken(/missing/)
+        yield* sql`DELETE FROM baton_entries WHERE body LIKE '%entry 4%' OR body LIKE '%entry 5%'`
+        yield* broken(/missing/)
+      }))
+    let previous = "-"
+
+    test("histories of any length and any texts come back as they were, from any place", (store) =>
+      Effect.promise(() =>
+        fc.assert(
+          fc.asyncProperty(
+            fc.uuid(),
+            fc.array(fc.array(fc.string({ unit: "binary" }), { maxLength: 4 }), { maxLength: 6 }),
+            fc.nat(12),
+            (id, groups, from) =>
+              Effect.runPromise(
+                Effect.gen(function* () {
+                  yield* store.create(row(id))
+                  const all: Array<ReturnType<typeof user>> = []
+                  for (let i = 0; i < groups.length; i++) {
+                    const entries = groups[i]!.map((text, k) => user(all.length + k + 1, text))
+                    yield* store.append({
+                      ...append(id, all.length + 1, { entries }),
+                      epoch: i === 0 ? 0 : 1,
+                      lease: i === 0 ? "claim" : "keep"
+                    })
+                    all.push(...entries)
+                  }
+                  assert.deepStrictEqual(yield* store.read(id, `${id}-1`, from + 1), all.slice(from))
+                })
+              )
+          ),
+          { numRuns: 50 }
+        )
+      ))
+
+    test("interrupting callers tears nothing: each write is made or not, and the store goes on", (store) =>
+      Effect.gen(function* () {
+        const ids = Array.from({ length: 20 }, (_, i) => `s${i}`)
+        for (const id of ids) yield* store.create(row(id))
+        const fibers = yield* Effect.forEach(ids, (id) =>
+          Effect.fork(
+            store.append(append(id, 1, { entries: [user(1), user(2)], children: [row(`task:${id}`, { parent: id })] }))
+          )
+        )
+        yield* Effect.yieldNow()
+        yield* Fiber.interruptAll(fibers.filter((_, i) => i % 2 === 0))
+        for (let i = 0; i < ids.length; i++) {
+          const made = (yield* store.get(ids[i]!))?.nextSeq === 3
+          if (i % 2 === 1) yield* Fiber.join(fibers[i]!)
+          const after = (yield* store.get(ids[i]!))?.nextSeq === 3
+          assert.isTrue(i % 2 === 0 ? made === after : after)
+          assert.lengthOf(yield* store.read(ids[i]!, `${ids[i]}-1`, 1), after ? 2 : 0)
+          assert.lengthOf(yield* store.list(ids[i]), after ? 1 : 0)
+        }
+      }))
+  })
+
+both("SQLite", sqliteFresh)
+postgres.describePostgres("on Postgres", () => both("Postgres", postgresFresh))
+
+describe("the SQLite store and transactions", () => {
+  it.scoped("writes to its own file, whatever transaction on another file its caller is in", () =>
+    Effect.gen(function* () {
+      const folder = yield* tempFolder
+      yield* Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        yield* sql`CREATE TABLE t (a)`
+        const failed = yield* Effect.exit(
+          sql.withTransaction(
+            Effect.gen(function* () {
+              yield* sql`INSERT INTO t VALUES (1)`
+              const store = yield* SessionStore.SessionStore
+              yield* store.create(row("s"))
+              yield* store.append(append("s", 1))
+              assert.lengthOf(yield* store.list(), 1)
+              return yield* Effect.fail("no")
+            }).pipe(Effect.provide(Layer.fresh(SqliteSessionStore.layer({ filename: `${folder}/sessions.db` }))))
+          )
+        )
+        assert.isTrue(Exit.isFailure(failed))
+        assert.deepStrictEqual(yield* sql`SELECT * FROM t`, [])
+      }).pipe(Effect.provide(SqliteClient.layer({ filename: `${folder}/app.db` })))
+      yield* Effect.gen(function* () {
+        const store = yield* SessionStore.SessionStore
+        assert.deepStrictEqual(yield* store.read("s", "s-1", 1), [user(1)])
+      }).pipe(Effect.provide(SqliteSessionStore.layer({ filename: `${folder}/sessions.db` })))
+    })
+  )
+
+  it.scoped(
+    "fails inside a transaction on its own file, which it would wait for, and works for a fork of it afterwards",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const store = yield* SessionStore.SessionStore
+        yield* store.create(row("s"))
+        const go = yield* Deferred.make<void>()
+        const fork = yield* sql.withTransaction(
+          Effect.gen(function* () {
+            for (const asked of [store.append(append("s", 1)), store.get("s"), store.create(row("t"))]) {
+              const error = yield* Effect.flip(asked as Effect.Effect<unknown, Error>)
+              assert.include(error.message, "inside a transaction of the same database")
+            }
+            return yield* Effect.forkDaemon(Effect.zipRight(Deferred.await(go), store.append(append("s", 1))))
+          })
+        )
+        yield* Deferred.succeed(go, undefined)
+        assert.strictEqual((yield* Fiber.join(fork)).epoch, 1)
+      }).pipe(Effect.provide(sqliteFresh))
+  )
+
+  it.scoped(
+    "a full disk is told as that, in a statement and in a commit; nothing is left of the write, and the next one is made",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const store = yield* SessionStore.SessionStore
+        yield* store.create(row("s"))
+        const big = [user(1, "x".repeat(500_000))]
+        yield* sql`PRAGMA max_page_count = 30`
+        const error = yield* Effect.flip(store.append(append("s", 1, { entries: big })))
+        assert.strictEqual(error.message, "The session store failed to write: the disk is full (SQLITE_FULL).")
+        assert.strictEqual((yield* store.get("s"))?.epoch, 0)
+        yield* sql`PRAGMA max_page_count = 100000`
+        yield* store.append(append("s", 1, { entries: big }))
+
+        yield* sql`CREATE TABLE parents (id INTEGER PRIMARY KEY)`
+        yield* sql`CREATE TABLE late (id INTEGER REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED)`
+        yield* sql.unsafe(
+          "CREATE TRIGGER too_late AFTER INSERT ON baton_entries WHEN new.body LIKE '%late%' BEGIN INSERT INTO late VALUES (7); END"
+        )
+        const late = yield* Effect.flip(store.append(append("s", 2, { entries: [user(2, "late")] })))
+        assert.match(late.message, /failed to write: FOREIGN KEY constraint failed/)
+        assert.strictEqual((yield* store.get("s"))?.nextSeq, 2)
+        yield* store.append(append("s", 2))
+      }).pipe(Effect.provide(sqliteFresh))
+  )
+
+  it.scoped("what is asked of a store that was closed, and what waits in it, is answered", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(sqliteFresh, scope)
+      const store = Context.get(context, SessionStore.SessionStore)
+      yield* store.create(row("s"))
+      const waits = yield* Effect.fork(Effect.either(store.append(append("s", 1))))
+      yield* Scope.close(scope, Exit.void)
+      const late = yield* Effect.flip(store.append(append("s", 1)))
+      assert.strictEqual(late.message, "The session store failed to write: it is closed.")
+      assert.include(["Left", "Right"], (yield* Fiber.join(waits))._tag)
+      assert.strictEqual((yield* Effect.flip(store.get("s")))._tag, "SessionStoreError")
+    })
+  )
+})
+
+describe("several processes", () => {
+  const hammer = (what: string, where: string) =>
+    Effect.map(
+      Effect.all(
+        ["a", "b", "c", "d", "e"].map((name) => child("sqlChild.ts", what, where, name, "40")),
+        { concurrency: "unbounded" }
+      ),
+      (said) => assert.deepStrictEqual(said, ["", "", "", "", ""])
+    )
+  const kept = Effect.gen(function* () {
+    const store = yield* SessionStore.SessionStore
+    for (const id of ["a", "b", "c", "d", "e"]) {
+      const entries = yield* store.read(id, `${id}-1`, 1)
+      assert.deepStrictEqual(
+        entries,
+        Array.from({ length: 40 }, (_, i) => user(i + 1))
+      )
+    }
+  })
+
+  it.scoped("make the tables of one new SQLite file at the same time, and lose nothing", () =>
+    Effect.gen(function* () {
+      const filename = yield* file
+      yield* hammer("sqlite", filename)
+      yield* Effect.provide(kept, SqliteSessionStore.layer({ filename }))
+    })
+  )
+
+  postgres.describePostgres("on Postgres", () =>
+    it.scoped("make the tables of one new database at the same time, and lose nothing", () =>
+      Effect.gen(function* () {
+        const name = yield* postgres.database
+        yield* hammer("pg", `${postgres.host} ${name}`)
+        yield* Effect.provide(kept, Layer.provide(SqlSessionStore.layer, postgres.client(name)))
+      })
+    )
+  )
+})
+
+describe("the format of a database", () => {
+  const reopened = (change: (sql: SqlClient.SqlClient) => Effect.Effect<unknown, unknown>) =>
+    Effect.gen(function* () {
+      const filename = yield* file
+      yield* Effect.flatMap(SqlClient.SqlClient, change).pipe(Effect.provide(SqliteSessionStore.layer({ filename })))
+      const before = fs.readFileSync(filename)
+      const error = yield* Effect.flip(Effect.void.pipe(Effect.provide(SqliteSessionStore.layer({ filename }))))
+      assert.deepStrictEqual(fs.readFileSync(filename), before)
+      return error
+    })
+
+  it.scoped("a newer one is refused, and the file stays as it is", () =>
+    Effect.gen(function* () {
+      const error = yield* reopened((sql) => sql`UPDATE baton_format SET format = 3`)
+      assert.strictEqual(error._tag, "UnsupportedFormat")
+      assert.strictEqual(
+        error.message,
+        "The session store cannot be opened: it has format 3, and this version of Baton knows format 2."
+      )
+    })
+  )
+
+  it.scoped("one that says nothing of its format is refused", () =>
+    Effect.gen(function* () {
+      const error = yield* reopened((sql) => sql`DELETE FROM baton_format`)
+      assert.strictEqual(error._tag === "UnsupportedFormat" ? error.found : 0, undefined)
+      assert.include(error.message, "does not say which format")
+    })
+  )
+
+  const fixture = (name: string) => fs.readFileSync(new URL(`../fixtures/${name}`, import.meta.url), "utf8")
+
+  it.scoped("a database of format 2 opens, and has what was written", () =>
+    Effect.gen(function* () {
+      const filename = yield* file
+      const db = new Libsql(filename)
+      db.exec(fixture("format-2.sqlite.sql"))
+      db.close()
+      yield* Effect.gen(function* () {
+        const store = yield* SessionStore.SessionStore
+        assert.deepStrictEqual(
+          (yield* store.list()).map(({ id }) => id),
+          ["every kind", "cut off 😀"]
+        )
+        assert.deepStrictEqual(yield* store.list("every kind"), [
+          { ...row("task:every kind:1", { agent: "agent", cwd: "/work", parent: "every kind", depth: 1 }), ...unowned }
+        ])
+        const cut = { ...row("cut off 😀", { agent: "agent", cwd: "/work" }), ...unowned }
+        assert.deepStrictEqual(yield* store.unsettled, [
+          {
+            ...cut,
+            owner: "engine-1",
+            epoch: 1,
+            nextSeq: 3,
+            running: { operationId: "o", kind: "prompt", since: 1_700_000_000_001 },
+            partial: "so far\n",
+            inbox: 1
+          }
+        ])
+        assert.lengthOf(yield* store.waiting({ id: cut.id, incarnation: cut.incarnation }), 1)
+        const all = yield* store.read("every kind", "every kind-1", 1)
+        assert.deepStrictEqual(new Set(all.map(({ _tag }) => _tag)).size, 10)
+        yield* store.append(append("cut off 😀", 3, { epoch: 1, lease: "claim", delivered: ["i"] }))
+      }).pipe(Effect.provide(SqliteSessionStore.layer({ filename })))
+    })
+  )
+
+  const unowned = { owner: null, leased: false, epoch: 0, nextSeq: 1, running: null, partial: null, inbox: 0 }
+
+  it.scoped("entries of format 1 are read and folded", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const store = yield* SessionStore.SessionStore
+      const lines = fixture("format-1.ndjson").trimEnd().split("\n")
+      yield* store.create(row("s"))
+      yield* store.append(append("s", 1, { entries: lines.map((_, i) => user(i + 1)) }))
+      const [first] = yield* sql<{ readonly place: number }>`SELECT min(place) AS place FROM baton_entries`
+      for (let i = 0; i < lines.length; i++) {
+        yield* sql`UPDATE baton_entries SET body = ${lines[i]} WHERE place = ${first!.place + i}`
+      }
+      const entries = yield* store.read("s", "s-1", 1)
+      assert.deepStrictEqual(
+        entries.map((entry) => JSON.stringify(entry)),
+        lines
+      )
+      const messages = Conversation.fold(entries)
+      assert.deepStrictEqual(Messages.problems(messages), [])
+      assert.isAbove(messages.length, 3)
+    }).pipe(Effect.provide(sqliteFresh))
+  )
+})
