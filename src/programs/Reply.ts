@@ -6,7 +6,7 @@ import * as Json from "../services/Json.js"
 import type { ModelEvent } from "../services/Model.js"
 import type { Usage } from "../services/Usage.js"
 import { heldBack, redact } from "../services/Secrets.js"
-import type { Operation } from "./operation.js"
+import type { Operation } from "./held.js"
 import { wellFormed } from "./toolset.js"
 
 export class Reply {

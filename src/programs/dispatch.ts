@@ -4,7 +4,7 @@
 import type { ToolCallPart } from "../services/Entry.js"
 import { copy } from "../services/Json.js"
 import type { ToolCall } from "../services/Tool.js"
-import type { Operation } from "./operation.js"
+import type { Operation } from "./held.js"
 import type { Past } from "./Past.js"
 import type { Dispatched } from "./toolCalls.js"
 import type { Toolset } from "./toolset.js"

@@ -38,15 +38,10 @@ import { converse } from "./converse.js"
 import type { Needs } from "./engine.js"
 import { limitProblem, operationIdProblem, plainOptions, policyProblem, turnProblem, userParts } from "./input.js"
 import { join } from "./join.js"
-import {
-  type Done,
-  type Named,
-  type Operation,
-  type OperationSpec,
-  operation,
-  resumed,
-  type ResumeSpec
-} from "./operation.js"
+import type { Done } from "./ends.js"
+import type { Operation } from "./held.js"
+import { type Named, type OperationSpec, operation } from "./operation.js"
+import { resumed, type ResumeSpec } from "./resumed.js"
 import { named, once } from "./once.js"
 import { replyOf } from "./outcome.js"
 import type { Past } from "./Past.js"

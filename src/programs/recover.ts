@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { SessionRef } from "../services/Session.js"
-import type { ResumeSpec } from "./operation.js"
+import type { ResumeSpec } from "./resumed.js"
 import { resumePrompt } from "./prompt.js"
 import { resumeShell } from "./shell.js"
 import { resumeTask } from "./task.js"

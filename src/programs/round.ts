@@ -24,7 +24,7 @@ import { describe } from "../services/Tool.js"
 import * as Usage from "../services/Usage.js"
 import type { Engine } from "./engine.js"
 import { clamp, estimate, requestTokens } from "./estimate.js"
-import type { Operation } from "./operation.js"
+import type { Operation } from "./held.js"
 import { Reply } from "./Reply.js"
 import { modelSpan } from "./spans.js"
 

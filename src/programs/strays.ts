@@ -6,7 +6,8 @@ import * as Draft from "../services/Draft.js"
 import type { StoreError } from "../services/Errors.js"
 import { SessionRef } from "../services/Session.js"
 import * as Usage from "../services/Usage.js"
-import { type Operation, resumed } from "./operation.js"
+import type { Operation } from "./held.js"
+import { resumed } from "./resumed.js"
 import type { Past } from "./Past.js"
 
 /**

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Draft from "../services/Draft.js"
 import type { SessionStoreError, StoreError } from "../services/Errors.js"
 import type { Input } from "../services/Inbox.js"
-import type { Operation } from "./operation.js"
+import type { Operation } from "./held.js"
 
 /** Puts inputs that are to join a prompt, and that nobody here knows of, into the inbox that the prompt looks into. */
 export const takeIn = ({ engine, journal, ref }: Operation): Effect.Effect<void, SessionStoreError> => {

@@ -45,16 +45,10 @@ import {
   userParts
 } from "./input.js"
 import { named, once } from "./once.js"
-import {
-  type Done,
-  failureOf,
-  isShutdown,
-  type Operation,
-  operation,
-  resumed,
-  type ResumeSpec,
-  tellUnstored
-} from "./operation.js"
+import { type Done, failureOf, isShutdown, tellUnstored } from "./ends.js"
+import type { Operation } from "./held.js"
+import { operation } from "./operation.js"
+import { resumed, type ResumeSpec } from "./resumed.js"
 import { ended, recordedReply } from "./outcome.js"
 import type { Past } from "./Past.js"
 import { decodedReply, promptChild, resumeChild, wantedOf } from "./prompt.js"

@@ -11,7 +11,7 @@ import type { Call } from "../services/History.js"
 import { brief } from "../services/Json.js"
 import type { ModelRequest } from "../services/Model.js"
 import * as Usage from "../services/Usage.js"
-import type { Operation } from "./operation.js"
+import type { Operation } from "./held.js"
 import { type Failed, type Round, round } from "./round.js"
 
 /** What a reply asks for. */

@@ -10,7 +10,8 @@ const past = "src/programs/Past.ts"
 const converse = "src/programs/converse.ts"
 const dispatch = "src/programs/dispatch.ts"
 const toolCalls = "src/programs/toolCalls.ts"
-const operation = "src/programs/operation.ts"
+const resumed = "src/programs/resumed.ts"
+const ends = "src/programs/ends.ts"
 const task = "src/programs/task.ts"
 const prompt = "src/programs/prompt.ts"
 const strays = "src/programs/strays.ts"
@@ -150,7 +151,7 @@ export const durable = [
   },
   {
     name: "owed: though the session was lost",
-    file: operation,
+    file: ends,
     find: "if (!running.journal.lost) running.engine.history.owe(",
     replace: "running.engine.history.owe(",
     tests: byOwed
@@ -290,7 +291,7 @@ export const durable = [
   },
   {
     name: "resume: attempts are not bounded",
-    file: operation,
+    file: resumed,
     find: "attempt > attempts\n",
     replace: "attempt > attempts * attempts\n",
     tests: byRecovery
@@ -311,15 +312,15 @@ export const durable = [
   },
   {
     name: "resume: what was used before is forgotten",
-    file: operation,
-    find: "          journal.turns = past.turns\n",
+    file: resumed,
+    find: "        journal.turns = past.turns\n",
     replace: "",
     tests: byResumption
   },
   {
     name: "resume: what its tasks used before is forgotten",
-    file: operation,
-    find: "          journal.tasks = past.tasks\n",
+    file: resumed,
+    find: "        journal.tasks = past.tasks\n",
     replace: "",
     tests: byResumption
   },
@@ -374,16 +375,9 @@ export const durable = [
   },
   {
     name: "resume: what had arrived of a reply is left out",
-    file: converse,
-    find: `if (partial.trim() !== "") {`,
-    replace: `if (partial.trim() === "" && partial !== "") {`,
-    tests: byPartial
-  },
-  {
-    name: "resume: what had arrived of a reply is lost in the next cut",
-    file: operation,
-    find: "{ partial: journal.row.partial ?? undefined, onStored: onStarted }",
-    replace: "{ onStored: onStarted }",
+    file: resumed,
+    find: `if (partial.trim() === "") return []`,
+    replace: "return []",
     tests: byPartial
   },
   {
@@ -396,15 +390,15 @@ export const durable = [
   {
     name: "resume: a reply is asked for again whose calls are recorded",
     file: converse,
-    find: `const isOpen = answered && !wasCut && !after`,
-    replace: `const isOpen = answered && !wasCut && after.length < 0 && !after`,
+    find: "const isOpen = isLast && !wasCut",
+    replace: "const isOpen = isLast && after.length < 0 && !wasCut",
     tests: byRecovery
   },
   {
     name: "resume: a reply that was answered already is settled again",
     file: converse,
-    find: `!wasCut && !after.some((entry) => entry._tag === "User")`,
-    replace: "!wasCut",
+    find: `answered && !after.some((entry) => entry._tag === "User")`,
+    replace: "answered",
     tests: byResumption
   },
   {
@@ -458,9 +452,9 @@ export const durable = [
   },
   {
     name: "resume: a child that another engine holds is not waited for",
-    file: task,
-    find: "return isHeld ? ",
-    replace: "return isHeld && row.running === null ? ",
+    file: resumed,
+    find: "under !== undefined && error instanceof SessionOwned",
+    replace: "under !== under && error instanceof SessionOwned",
     tests: byOwed
   },
   {
@@ -473,7 +467,7 @@ export const durable = [
   {
     name: "resume: the strays of strays are left",
     file: strays,
-    find: "Effect.zipRight(endStrays(it, childsPast), Effect.interrupt)",
+    find: "Effect.zipRight(endStrays(it, childsPast, true), Effect.interrupt)",
     replace: "Effect.zipRight(Effect.succeed([it, childsPast]), Effect.interrupt)",
     tests: byResumption
   },
@@ -493,7 +487,7 @@ export const durable = [
   },
   {
     name: "resume: a stray whose lease holds is left",
-    file: operation,
+    file: resumed,
     find: "under !== undefined && error instanceof SessionOwned",
     replace: 'under === undefined && error instanceof SessionOwned && error.owner === ""',
     tests: byResumption
@@ -507,8 +501,8 @@ export const durable = [
   },
   {
     name: "shutdown: an operation is settled",
-    file: operation,
-    find: "  if (wasCut && isShutdown(lease)) return suspended(",
+    file: ends,
+    find: "  if (wasCut && !journal.lost && isShutdown(lease)) return suspended(",
     replace: "  if (wasCut && !wasCut) return suspended(",
     tests: byShutdown
   },
@@ -564,7 +558,7 @@ export const durable = [
   {
     name: "once: an interruption is what it gave",
     file: once,
-    find: `    if (past.end?.outcome === "interrupted") return run\n`,
+    find: `    if (past.end?.outcome === "interrupted") return begin()\n`,
     replace: "",
     tests: byOnce
   },
@@ -599,8 +593,8 @@ export const durable = [
   {
     name: "submit: what is withdrawn waits here all the same",
     file: submit,
-    find: "      if (wasThere) inbox.forget(ref.incarnation, operationId)\n",
-    replace: "      void inbox\n",
+    find: "    if (wasThere) inbox.forget(ref.incarnation, id)\n",
+    replace: "    void inbox\n",
     tests: bySubmit
   },
   {

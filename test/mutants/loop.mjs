@@ -6,6 +6,9 @@ const round = "src/programs/round.ts"
 const turn = "src/programs/turn.ts"
 const reply = "src/programs/Reply.ts"
 const operation = "src/programs/operation.ts"
+const ends = "src/programs/ends.ts"
+const bodies = "src/programs/bodies.ts"
+const held = "src/programs/held.ts"
 const ofContext = "        context: engine.context as Context.Context<R | Needs>,\n"
 const byRetries = ["test/programs/retries.test.ts"]
 const byEvents = ["test/programs/events.property.test.ts"]
@@ -34,7 +37,7 @@ export const loop = [
   },
   {
     name: "round: the fiber of a model that is given up is not ended",
-    file: operation,
+    file: held,
     find: "    fiber.unsafeInterruptAsFork(fiber.id())\n    this.watch(",
     replace: "    void fiber\n    this.watch(",
     tests: byRetries
@@ -48,7 +51,7 @@ export const loop = [
   },
   {
     name: "round: an interrupted operation waits for a model that cannot be",
-    file: operation,
+    file: bodies,
     find: "      running.endAsking(go)\n",
     replace: "      running.endAsking(() => undefined)\n",
     tests: byRetries
@@ -146,28 +149,28 @@ export const loop = [
   },
   {
     name: "usage: a reply that was cut is forgotten",
-    file: operation,
+    file: ends,
     find: "  journal.turns = Usage.add(journal.turns, usage)\n  const text",
     replace: "  const text",
     tests: byRetries
   },
   {
     name: "usage: a cut reply of which nothing is kept is forgotten",
-    file: operation,
+    file: ends,
     find: "    journal.retries = Usage.add(journal.retries, usage)\n    return []",
     replace: "    return []",
     tests: byRetries
   },
   {
     name: "usage: the last reply is not counted",
-    file: operation,
+    file: ends,
     find: "  running.count()\n",
     replace: "",
     tests: byRetries
   },
   {
     name: "usage: a stored reply counts again when the operation is cut",
-    file: operation,
+    file: held,
     find: "Usage.add(this.journal.turns, this.reply.used())\n    this.drop()",
     replace: "Usage.add(this.journal.turns, this.reply.used())",
     tests: ["test/programs/usage.property.test.ts"]
@@ -188,21 +191,21 @@ export const loop = [
   },
   {
     name: "events: a turn that fails has no end",
-    file: operation,
+    file: held,
     find: "if (!this.inTurn) return",
     replace: "if (!this.inTurn || error !== undefined) return",
     tests: byEvents
   },
   {
     name: "events: what was left behind ends after its operation",
-    file: operation,
+    file: bodies,
     find: "  return leaving.size === 0\n",
     replace: "  return leaving.size >= 0\n",
     tests: byEvents
   },
   {
     name: "events: an end that cannot be stored is not told",
-    file: operation,
+    file: ends,
     find: "      tellUnstored(running, drafts)\n",
     replace: "",
     tests: ["test/programs/faults.test.ts"]
