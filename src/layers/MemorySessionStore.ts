@@ -10,6 +10,7 @@ import { SessionAlreadyExists, SessionOwned, SessionStoreError, StaleLease } fro
 import {
   type Append,
   type Appended,
+  fresh,
   type InboxItem,
   type NewSession,
   type SessionKey,
@@ -44,16 +45,7 @@ export const layer: Layer.Layer<SessionStore | Memory> = Layer.effectContext(
 
 /** A session as it is stored first. */
 export const stored = (session: NewSession): Stored => ({
-  row: {
-    ...session,
-    owner: null,
-    leased: false,
-    epoch: 0,
-    nextSeq: 1,
-    running: null,
-    partial: null,
-    inbox: 0
-  },
+  row: fresh(session),
   entries: [],
   waiting: none,
   leaseUntil: 0

@@ -17,7 +17,7 @@ import {
 import type { Call } from "../services/History.js"
 import * as Limits from "../services/Limits.js"
 import type { LimitValues, OwnLimits } from "../services/Limits.js"
-import type { PromptOnBusy, Running } from "../services/Operation.js"
+import type { PromptOnBusy } from "../services/Operation.js"
 import type {
   Answer,
   Delivered,
@@ -187,14 +187,6 @@ export const resumePrompt = <R>(
     )
     return body as Effect.Effect<Done<Reply>, PromptError | ResultError<AnySchema>, R>
   })
-
-/** Goes on with the prompt of a task's child. */
-export const resumeChild = (
-  child: SessionRef<unknown>,
-  { kind, operationId }: Running,
-  inherited: Inherited
-): Effect.Effect<Reply | undefined, PromptError | ResultError<AnySchema> | RecoveryExhausted, unknown> =>
-  resumePrompt(child, { kind, operationId }, inherited)
 
 /** The result as it was asked for: by the agent's schema where that is the one. */
 const wantedAgain = (own: AnySchema | undefined, result: unknown): Wanted | undefined => {

@@ -51,7 +51,7 @@ import { operation } from "./operation.js"
 import { resumed, type ResumeSpec } from "./resumed.js"
 import { ended, recordedReply } from "./outcome.js"
 import type { Past } from "./Past.js"
-import { decodedReply, promptChild, resumeChild, wantedOf } from "./prompt.js"
+import { decodedReply, promptChild, resumePrompt, wantedOf } from "./prompt.js"
 import { requestOf as requestOfTurns, turnOptionsOf } from "./request.js"
 import { toolProblem } from "./toolset.js"
 
@@ -206,7 +206,7 @@ const goOn = (
         if (row.nextSeq === 1) return promptWith(child)
         if (row.running === null) return recordedReply(engine, row, used)
         // Nothing is left of it where another engine has ended it since.
-        return Effect.flatMap(resumeChild(child, row.running, { under: lease, call: journal.call }), (reply) =>
+        return Effect.flatMap(resumePrompt(child, row.running, { under: lease, call: journal.call }), (reply) =>
           reply === undefined ? recordedReply(engine, row, used) : Effect.succeed(reply)
         )
       })

@@ -12,7 +12,7 @@ import type { Budget } from "./Budget.js"
 import type { LimitValues } from "./Limits.js"
 import type { Thinking } from "./Model.js"
 import type { Running } from "./Operation.js"
-import type { NewSession, SessionRow } from "./SessionStore.js"
+import { fresh, type NewSession, type SessionRow } from "./SessionStore.js"
 import * as Usage from "./Usage.js"
 
 /** How a prompt runs, in effect: the call's wishes over the agent's over what is inherited. */
@@ -100,16 +100,7 @@ export class Journal {
 
   /** The journal of a session that was created just now. */
   static ofNew(session: NewSession): Journal {
-    const journal = new Journal({
-      ...session,
-      owner: null,
-      leased: false,
-      epoch: 0,
-      nextSeq: 1,
-      running: null,
-      partial: null,
-      inbox: 0
-    })
+    const journal = new Journal(fresh(session))
     journal.atRest = true
     return journal
   }

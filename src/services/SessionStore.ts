@@ -46,6 +46,18 @@ export interface SessionRow extends NewSession {
   readonly inbox: number
 }
 
+/** A session as it is before anybody wrote to it. */
+export const fresh = (session: NewSession): SessionRow => ({
+  ...session,
+  owner: null,
+  leased: false,
+  epoch: 0,
+  nextSeq: 1,
+  running: null,
+  partial: null,
+  inbox: 0
+})
+
 /** How a write deals with the session's lease. */
 export type LeaseStep =
   /** Takes the session, which nobody owns or whose owner's lease has run out, and raises its epoch. */

@@ -1,16 +1,7 @@
 /** Sessions and writes for tests of stores. */
 import type { Entry, SessionStore } from "effect-baton"
 
-export const row = (id: string, more: Partial<SessionStore.NewSession> = {}): SessionStore.NewSession => ({
-  id,
-  incarnation: `${id}-1`,
-  agent: "a",
-  cwd: ".",
-  parent: null,
-  depth: 0,
-  createdAt: 1_700_000_000_000,
-  ...more
-})
+export { row } from "./rows.js"
 
 export const user = (id: number, text = `entry ${id}`): Entry.Entry => ({
   _tag: "User",

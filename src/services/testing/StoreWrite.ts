@@ -2,7 +2,7 @@
  * What a store was made to keep, write by write.
  */
 import type { Entry } from "../Entry.js"
-import type { InboxItem, NewSession, SessionRow } from "../SessionStore.js"
+import { fresh, type InboxItem, type NewSession, type SessionRow } from "../SessionStore.js"
 
 /** One write, which a store keeps as a whole or not at all. */
 export type StoreWrite =
@@ -37,7 +37,7 @@ export interface Kept {
  */
 export const keptAfter = (writes: Iterable<StoreWrite>): ReadonlyMap<string, Kept> => {
   const kept = new Map<string, { row: SessionRow; readonly entries: Array<Entry>; waiting: ReadonlyArray<InboxItem> }>()
-  const create = (row: NewSession) => kept.set(row.id, { row: { ...row, ...fresh }, entries: [], waiting: [] })
+  const create = (row: NewSession) => kept.set(row.id, { row: fresh(row), entries: [], waiting: [] })
   for (const write of writes) {
     switch (write._tag) {
       case "Created":
@@ -72,5 +72,3 @@ export const keptAfter = (writes: Iterable<StoreWrite>): ReadonlyMap<string, Kep
   }
   return kept
 }
-
-const fresh = { owner: null, leased: false, epoch: 0, nextSeq: 1, running: null, partial: null, inbox: 0 } as const

@@ -2,7 +2,14 @@
  * Sessions, writes and inputs to try a store with.
  */
 import type { Entry } from "../../../services/Entry.js"
-import type { Append, InboxItem, NewSession, SessionKey, SessionRow } from "../../../services/SessionStore.js"
+import {
+  type Append,
+  fresh as newRow,
+  type InboxItem,
+  type NewSession,
+  type SessionKey,
+  type SessionRow
+} from "../../../services/SessionStore.js"
 
 export const session = (id: string, more: Partial<NewSession> = {}): NewSession => ({
   id,
@@ -17,14 +24,7 @@ export const session = (id: string, more: Partial<NewSession> = {}): NewSession 
 
 /** A session as it is before anybody wrote to it. */
 export const fresh = (session: NewSession, more: Partial<SessionRow> = {}): SessionRow => ({
-  ...session,
-  owner: null,
-  leased: false,
-  epoch: 0,
-  nextSeq: 1,
-  running: null,
-  partial: null,
-  inbox: 0,
+  ...newRow(session),
   ...more
 })
 
