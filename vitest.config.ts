@@ -7,7 +7,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^effect-baton$/, replacement: source("index") },
-      { find: /^effect-baton\/(node|ai|schema|sql|sqlite|testing)$/, replacement: source("$1") }
+      { find: /^effect-baton\/(node|ai|schema|sql|sqlite|testing|virtual)$/, replacement: source("$1") }
     ]
   },
   test: {
@@ -15,6 +15,8 @@ export default defineConfig({
     globalSetup: ["test/support/postgresSetup.ts"],
     typecheck: { enabled: true, include: ["test/types/**/*.test-d.ts"], ignoreSourceErrors: true },
     pool: "forks",
+    // Threads that the sources start are loaded from the sources.
+    poolOptions: { forks: { execArgv: ["--import", new URL("test/support/sources.mjs", import.meta.url).href] } },
     minWorkers: 1,
     maxWorkers: "100%",
     testTimeout: 30_000,

@@ -3,3 +3,4 @@
  */
 export * as BuiltinTools from "./layers/BuiltinTools.js"
 export * as NodeSandbox from "./layers/NodeSandbox.js"
+export * as SkillFolder from "./layers/SkillFolder.js"

@@ -1,6 +1,7 @@
 /**
  * The engine of the executable: sessions in a file, in a sandbox on this machine, with the models that were chosen.
  */
+import * as path from "node:path"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Setup } from "../programs/cli.js"
@@ -28,10 +29,22 @@ export const layer = (
   Sessions | Events | Sandbox | SandboxTools | SessionStore,
   ModelNotConfigured | SandboxError | SessionStoreError | UnsupportedFormat
 > =>
-  Layer.provideMerge(
-    Engine.layer,
-    Layer.merge(CliStore.layer(setup), Layer.provideMerge(BuiltinTools.layer, NodeSandbox.layer({ root: setup.cwd })))
-  ).pipe(Layer.provide(models(setup.model)))
+  Layer.provideMerge(Engine.layer, Layer.merge(CliStore.layer(setup), sandbox(setup.cwd, protectedBy(setup)))).pipe(
+    Layer.provide(models(setup.model))
+  )
+
+/** The files and the shell of a folder, and the tools that work in it, but for some files that they do not write. */
+export const sandbox = (
+  cwd: string,
+  protect: ReadonlyArray<string> = []
+): Layer.Layer<Sandbox | SandboxTools, SandboxError> =>
+  Layer.provideMerge(BuiltinTools.layer, NodeSandbox.layer({ root: cwd, protect }))
+
+/** What says who works here, and what is kept of it. */
+const protectedBy = (setup: Setup): ReadonlyArray<string> => [
+  ...CliStore.filesOf(setup),
+  ...(setup.agentFile === undefined ? [] : [path.resolve(setup.agentFile)])
+]
 
 /** Every model that the environment makes available. A provider is loaded when one of its models is first asked for. */
 const models = ({ fallbacks, model, providers }: ModelChoice): Layer.Layer<Model, ModelNotConfigured> => {

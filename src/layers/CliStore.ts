@@ -26,6 +26,12 @@ export const layer = (place: Place): Layer.Layer<SessionStore, UnsupportedFormat
 export const exists = (place: Place): Effect.Effect<boolean> =>
   Effect.sync(() => place.store !== "memory" && fs.existsSync(fileOf(place)))
 
+/** The file of a store that was named, and those beside it. One in the folder of its own is kept from tools by that. */
+export const filesOf = (place: Place): ReadonlyArray<string> =>
+  place.store === undefined || place.store === "memory"
+    ? []
+    : ["", "-wal", "-shm", "-lock"].map((end) => fileOf(place) + end)
+
 const fileOf = ({ cwd, store }: Place): string => path.resolve(store ?? path.join(cwd, folder, "sessions.db"))
 
 /** The folder, with word to git that nothing in it is anybody's source. One that is there stays as it is. */

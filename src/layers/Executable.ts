@@ -16,12 +16,22 @@ import * as Stdio from "./Stdio.js"
 
 const { version } = createRequire(import.meta.url)("../../package.json") as { readonly version: string }
 
+/** What reads files of agents is loaded where one is named. */
+const agent = (file: string) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./AgentFile.js")),
+    ({ load }) => load(file)
+  )
+
 /** Runs the process. It ends with the exit code of `Cli.exitCode`. */
 export const main = (): void =>
   Signals.run((stop) =>
     Cli.run(process.argv, {
       version,
       engine: CliEngine.layer,
+      sandbox: CliEngine.sandbox,
+      agent,
+      errors: Stdio.errors,
       store: CliStore.layer,
       exists: CliStore.exists,
       stop,

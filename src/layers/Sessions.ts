@@ -10,6 +10,7 @@ import { follow, replay } from "../programs/follow.js"
 import { prompt } from "../programs/prompt.js"
 import * as programs from "../programs/sessions.js"
 import { shell } from "../programs/shell.js"
+import { skill } from "../programs/skill.js"
 import { submit, withdraw } from "../programs/submit.js"
 import { task } from "../programs/task.js"
 import type { AnySchema } from "../services/AnySchema.js"
@@ -25,6 +26,7 @@ import {
   type SessionRef,
   Sessions,
   type ShellOptions,
+  type SkillOptions,
   type SubmitOptions,
   type TaskOptions
 } from "../services/Session.js"
@@ -81,18 +83,25 @@ class Handle implements Session {
   }
 
   prompt<
-    const Tools extends ReadonlyArray<Tool.Any> = [],
+    const Tools extends ReadonlyArray<Tool.Listed> = [],
     Result extends AnySchema | undefined = undefined,
     const Busy extends PromptOnBusy = "reject"
   >(input: PromptInput, options?: PromptOptions<Tools, Result, Busy>) {
     return met(prompt(this.ref, input, options))
   }
 
-  task<const Tools extends ReadonlyArray<Tool.Any> = [], Result extends AnySchema | undefined = undefined>(
+  task<const Tools extends ReadonlyArray<Tool.Listed> = [], Result extends AnySchema | undefined = undefined>(
     input: PromptInput,
     options?: TaskOptions<Tools, Result>
   ) {
     return met(task(this.ref, input, options))
+  }
+
+  skill<const Tools extends ReadonlyArray<Tool.Listed> = [], Result extends AnySchema | undefined = undefined>(
+    name: string,
+    options?: SkillOptions<Tools, Result>
+  ) {
+    return met(skill(this.ref, name, options))
   }
 
   submit(input: PromptInput, options?: SubmitOptions) {

@@ -32,6 +32,16 @@ export const layer: Layer.Layer<Terminal.Terminal> = Layer.unwrapScoped(
   })
 )
 
+/** The error output. What cannot be written there is lost: nobody is left to be told. */
+export const errors = {
+  isTTY: Effect.sync(() => process.stderr.isTTY === true),
+  columns: Effect.sync(() => process.stderr.columns ?? 0),
+  display: (text: string): Effect.Effect<void> =>
+    Effect.async((resume) => {
+      process.stderr.write(text, () => resume(Effect.void))
+    })
+}
+
 const listen = (on: NodeJS.EventEmitter, event: string, listener: () => void) =>
   Effect.acquireRelease(
     Effect.sync(() => on.on(event, listener)),

@@ -1,7 +1,7 @@
 /**
  * What an operation had done when it was cut, read from its entries.
  */
-import type { ToolResult } from "../services/Conversation.js"
+import { toolResult, type ToolResult } from "../services/Conversation.js"
 import type { Entry, ToolCallPart, UserPart } from "../services/Entry.js"
 import type { PastTask } from "../services/TaskTool.js"
 import * as Usage from "../services/Usage.js"
@@ -83,8 +83,7 @@ export class Past {
   /** The result of a call as the model was told it. */
   toolResultOf(callId: string): ToolResult | undefined {
     const entry = this.settled.get(callId)
-    if (entry === undefined) return undefined
-    return { callId, name: entry.name, text: entry.result, isError: entry.outcome !== "success" }
+    return entry === undefined ? undefined : toolResult(entry)
   }
 
   hasNote(text: string): boolean {

@@ -14,7 +14,12 @@ export interface Cycle {
   readonly period: number
 }
 
-type Turn = ReadonlyArray<{ readonly call: ToolCallPart; readonly result: string }>
+interface Settled {
+  readonly call: ToolCallPart
+  readonly result: ToolResult | undefined
+}
+
+type Turn = ReadonlyArray<Settled>
 
 /**
  * Looks at the calls of each turn and their results. A cycle is found when the last turns are `repeats` rounds of the
@@ -34,8 +39,8 @@ export class Progress {
 
   /** Takes a turn into account. Gives the cycle that the turns are in, if they are. */
   add(calls: ReadonlyArray<ToolCallPart>, resultOf: (callId: string) => ToolResult | undefined): Cycle | undefined {
-    const turn: Array<{ readonly call: ToolCallPart; readonly result: string }> = []
-    for (const call of calls) if (!this.isPolling(call.name)) turn.push({ call, result: resultOf(call.id)?.text ?? "" })
+    const turn: Array<Settled> = []
+    for (const call of calls) if (!this.isPolling(call.name)) turn.push({ call, result: resultOf(call.id) })
     if (turn.length === 0) return undefined
     let found: Cycle | undefined
     for (let period = 1; period <= longest; period++) {
@@ -59,8 +64,13 @@ const same = (a: Turn, b: Turn): boolean =>
     const other = b[i]!
     return (
       it.call.name === other.call.name &&
-      it.result === other.result &&
+      sameResult(it.result, other.result) &&
       it.call.raw === other.call.raw &&
       JSON.stringify(it.call.args) === JSON.stringify(other.call.args)
     )
   })
+
+const sameResult = (a: ToolResult | undefined, b: ToolResult | undefined): boolean => {
+  if (a?.text !== b?.text || a?.images?.length !== b?.images?.length) return false
+  return a?.images?.every(({ data }, i) => data === b?.images?.[i]?.data) ?? true
+}

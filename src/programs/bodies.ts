@@ -11,11 +11,12 @@ import { type Done, settleDone, settleFailed } from "./ends.js"
 /** Makes an operation the one that its session knows; what it gives takes that back. */
 export const enter = (running: Operation, kind: OperationKind): (() => void) => {
   const { clock, engine, journal, lease, ref } = running
-  if (kind === "prompt") engine.inbox.open(ref.incarnation, running.id)
+  const hasTurns = kind === "prompt" || kind === "skill"
+  if (hasTurns) engine.inbox.open(ref.incarnation, running.id)
   engine.history.enter(journal, clock, () => engine.lock.stop(lease))
   return () => {
     running.unwatch()
-    if (kind === "prompt") engine.inbox.close(ref.incarnation)
+    if (hasTurns) engine.inbox.close(ref.incarnation)
     engine.history.end(ref.id)
   }
 }

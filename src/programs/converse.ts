@@ -15,6 +15,7 @@ import type { Operation } from "./held.js"
 import { deliver, takeIn } from "./takeIn.js"
 import { callsOf, type Past, textOf } from "./Past.js"
 import { Progress } from "./Progress.js"
+import { skillSpecs } from "./skillTools.js"
 import { toolCalls } from "./toolCalls.js"
 import { toolset } from "./toolset.js"
 import { turn } from "./turn.js"
@@ -43,8 +44,12 @@ export const converse = (
   const { agent } = ref
   const { limits, thinking } = journal.call!
   const mayDelegate = lease.depth < engine.limits.taskDepth
-  const tools = toolset(agent, extra, engine.taskTool, mayDelegate, wanted?.specs)
-  const frame = { thinking, instructions: cleanText(agent.instructions), tools: tools.specs }
+  const more = [...skillSpecs(running), ...(wanted?.specs ?? [])]
+  const tools = toolset(agent, extra, engine.taskTool, mayDelegate, more.length === 0 ? undefined : more)
+  const told = journal.conversation.instructions
+  const own = cleanText(agent.instructions)
+  const instructions = told === "" ? own : own === "" ? told : `${own}\n\n${told}`
+  const frame = { thinking, instructions, tools: tools.specs }
   const dispatch = dispatcher(running, tools, wanted, past)
   const progress = new Progress(limits.repeats, (tool) => tools.byName.get(tool)?.polling === true)
   let warned = false

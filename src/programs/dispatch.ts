@@ -7,6 +7,7 @@ import type { ToolCall } from "../services/Tool.js"
 import type { Operation } from "./held.js"
 import type { Past } from "./Past.js"
 import type { Dispatched } from "./toolCalls.js"
+import { skillCall } from "./skillTools.js"
 import type { Toolset } from "./toolset.js"
 import type { Wanted } from "./wanted.js"
 
@@ -30,6 +31,10 @@ export const dispatcher =
       // A task is bounded by what it runs, not by a time.
       const handle = (context: ToolCall) => running.engine.taskTool.handle(running.ref, call.args, context, child)
       return { _tag: "Handled", deadline: Number.POSITIVE_INFINITY, again: true, started, handle }
+    }
+    const ofSkills = skillCall(running, call)
+    if (ofSkills !== undefined) {
+      return { _tag: "Handled", deadline: undefined, again: true, started, handle: () => ofSkills }
     }
     const tool = tools.byName.get(call.name)
     if (started && tool?.effects === undefined) return { _tag: "Unknown" }

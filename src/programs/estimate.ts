@@ -25,9 +25,7 @@ export const requestTokens = (request: ModelRequest): number => {
   for (const message of request.messages) {
     chars += charsOf(message)
     tokens += messageTokens
-    if (message.role === "user") {
-      for (const part of message.content) if (part.type === "image") tokens += imageTokens
-    }
+    tokens += imageTokens * imagesIn(message)
   }
   return tokens + Math.ceil(chars / charsPerToken)
 }
@@ -71,6 +69,13 @@ const clamped = (usage: Usage, most: number): Usage => {
     reasoning: figure(reasoning)
   }
   return cost === undefined ? figures : { ...figures, cost: isCost ? cost : 0 }
+}
+
+const imagesIn = (message: Message): number => {
+  let images = 0
+  if (message.role === "user") for (const part of message.content) if (part.type === "image") images++
+  if (message.role === "tool") for (const result of message.results) images += result.images?.length ?? 0
+  return images
 }
 
 const charsOf = (message: Message): number => {

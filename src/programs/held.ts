@@ -20,6 +20,7 @@ import {
 import type { Journal } from "../services/History.js"
 import { cleanText } from "../services/Json.js"
 import type { SessionRef } from "../services/Session.js"
+import { none as noSkills, type Skills } from "../services/Skill.js"
 import type { Lease } from "../services/SessionLock.js"
 import * as Usage from "../services/Usage.js"
 import type { Engine } from "./engine.js"
@@ -35,6 +36,8 @@ export class Operation {
   readonly clock: Clock.Clock
   /** The place of its first entry. */
   from = 0
+  /** The skills that its model may load, as they were when it was accepted. */
+  skills: Skills = noSkills
   /** The reply that is streaming, or was and is not stored. */
   reply: { readonly said: string; readonly used: () => Usage.Usage } | undefined
   /** The fiber of the model that is asked, and how long it may take to end when it is interrupted. */

@@ -7,18 +7,10 @@ import { cleanText } from "../services/Json.js"
 import * as Limits from "../services/Limits.js"
 import * as SessionId from "../services/SessionId.js"
 import type { PromptInput } from "../services/Session.js"
+import { bytesProblem, frameProblem, maxImages } from "./images.js"
 
 /** The longest text of one input, in UTF-16 code units. */
 export const maxText = 1_000_000
-
-/** The most base64 characters of one image: 10 MB of bytes, above what providers take. */
-export const maxImage = 14_000_000
-
-const mediaTypes = /^image\/[a-z0-9.+-]+$/
-const base64 = /^[A-Za-z0-9+/]+={0,2}$/
-
-/** The most base64 characters of all images of one input: 20 MB of bytes, which with the text is under 32 MB. */
-export const maxImages = 28_000_000
 
 /** The most parts and images of one input. */
 export const maxParts = 1_000
@@ -202,23 +194,12 @@ export const taskProblem = (
 ): InvalidInput | undefined => {
   if (options === undefined) return undefined
   const { agent, cwd, description } = options
-  if (agent !== undefined && typeof agent !== "string" && !isAgent(agent)) {
+  // What an agent is made of is looked at where it is known to be one.
+  if (agent !== undefined && typeof agent !== "string" && (typeof agent !== "object" || agent === null)) {
     return wrong("agent", "it is neither a name nor an agent")
   }
   if (description !== undefined && typeof description !== "string") return wrong("description", "it is not a text")
   return cwdProblem(cwd)
-}
-
-/** Whether a value has what an agent is made of, whatever its type says. */
-const isAgent = (value: unknown): boolean => {
-  try {
-    const { instructions, name, subagents, tools } = value as Record<string, unknown>
-    return (
-      typeof name === "string" && typeof instructions === "string" && Array.isArray(tools) && Array.isArray(subagents)
-    )
-  } catch {
-    return false
-  }
 }
 
 const cwdProblem = (cwd: unknown): InvalidInput | undefined => {
@@ -259,28 +240,14 @@ const textPart = (text: unknown, path: string, sum: Sum): UserPart | InvalidInpu
 
 const imagePart = (part: unknown, path: string, sum: Sum): UserPart | InvalidInput => {
   const mediaType = own(part, "mediaType")
-  if (typeof mediaType !== "string" || !mediaTypes.test(mediaType)) {
-    return wrong(`${path}.mediaType`, "it is not the media type of an image")
-  }
   const data = own(part, "data")
-  if (typeof data !== "string" || data.length > maxImage || data.length % 4 !== 0) {
-    return wrong(`${path}.data`, `it is not base64 of at most ${maxImage} characters`)
-  }
-  const tooMuch = sum.add(0, data.length)
+  const outside = frameProblem(mediaType, data)
+  if (outside !== undefined) return wrong(`${path}.${outside.field}`, outside.reason)
+  const image = { type: "image" as const, mediaType: mediaType as string, data: data as string }
+  const tooMuch = sum.add(0, image.data.length)
   if (tooMuch !== undefined) return tooMuch
-  if (!base64.test(data)) return wrong(`${path}.data`, "it is not base64")
-  // A provider that cannot read it would refuse the history from then on.
-  return beginnings.get(mediaType)?.test(data) === false
-    ? wrong(`${path}.data`, `it is not a picture of ${mediaType}`)
-    : { type: "image", mediaType, data }
+  const inside = bytesProblem(image.mediaType, image.data)
+  return inside === undefined ? image : wrong(`${path}.${inside.field}`, inside.reason)
 }
-
-/** How the formats that providers take begin, in base64. */
-const beginnings: ReadonlyMap<string, RegExp> = new Map([
-  ["image/png", /^iVBORw0KGgo/],
-  ["image/jpeg", /^\/9j\//],
-  ["image/gif", /^R0lGOD[dl]h/],
-  ["image/webp", /^UklGR.{6}XRUJQ/]
-])
 
 const wrong = (path: string, reason: string) => new InvalidInput({ path, reason })

@@ -2,7 +2,7 @@
  * The frame of every operation: asks for the session, records the start, runs the body, records the end, gives the
  * session back.
  */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -18,6 +18,7 @@ import {
 import type { Journal } from "../services/History.js"
 import type { HoldKind, OnBusy, OperationKind } from "../services/Operation.js"
 import type { SessionRef } from "../services/Session.js"
+import { none as noSkills, type Skills } from "../services/Skill.js"
 import type { Lease } from "../services/SessionLock.js"
 import { type Engine, engineOf, type Needs } from "./engine.js"
 import { Past } from "./Past.js"
@@ -34,7 +35,13 @@ export interface Named {
   seen?: number | undefined
 }
 
-export interface OperationSpec<B = never> {
+/** What an operation found out before its start. */
+export interface Prepared {
+  readonly first: ReadonlyArray<Draft.Draft>
+  readonly skills: Skills
+}
+
+export interface OperationSpec<B = never, P = never> {
   readonly kind: OperationKind
   readonly onBusy?: OnBusy | undefined
   /** The lease that a task's child runs under. */
@@ -49,6 +56,14 @@ export interface OperationSpec<B = never> {
   readonly again?: (() => void) | undefined
   /** Stored before the start in one write with it. */
   readonly before?: ((journal: Journal, operationId: string) => ReadonlyArray<Draft.Draft>) | undefined
+  /**
+   * Asked while the session is held and nothing is written yet, for what else is stored with the start, before `first`;
+   * gives nothing where nobody needs to look. It is told whether `before` goes back to before the last operation. What it
+   * fails with the operation fails with, and nothing is written.
+   */
+  readonly prepare?:
+    | ((engine: Engine, journal: Journal, goesBack: boolean) => Effect.Effect<Prepared, P> | undefined)
+    | undefined
   /** Stored after the start in one write with it. */
   readonly first?: ReadonlyArray<Draft.Draft> | undefined
   /** Inputs of the store's inbox that `first` delivers, by their ids. */
@@ -62,19 +77,19 @@ export type FrameError = LockError | SessionNotFound | StoreError
  * Runs an operation. A `task` that is admitted under a running operation of its own session is part of that one: it
  * writes no start and no end of its own. What another engine left unfinished in the session is resumed before it.
  */
-export const operation = <A, E, R, B = never>(
+export const operation = <A, E, R, B = never, P = never>(
   ref: SessionRef<R>,
-  spec: OperationSpec<B>,
+  spec: OperationSpec<B, P>,
   body: (operation: Operation) => Effect.Effect<Done<A>, E, R>
-): Effect.Effect<A | B, E | FrameError, R | Needs> =>
-  Effect.withFiberRuntime<A | B, E | FrameError, R | Needs>((caller) => {
+): Effect.Effect<A | B, E | P | FrameError, R | Needs> =>
+  Effect.withFiberRuntime<A | B, E | P | FrameError, R | Needs>((caller) => {
     const engine = engineOf(caller, ref.context)
     const clock = Context.unsafeGet(caller.currentDefaultServices, Clock.Clock)
     const operationId = spec.named?.id ?? engine.ids.unsafeNext()
     const asked = clock.unsafeCurrentTimeMillis()
     const held = engine.lock.hold(
       { session: ref.id, kind: spec.kind, operationId, onBusy: spec.onBusy, under: spec.under, baseDepth: ref.depth },
-      (lease): Effect.Effect<A | B | Unfinished | RanBefore, E | FrameError, R> => {
+      (lease): Effect.Effect<A | B | Unfinished | RanBefore, E | P | FrameError, R> => {
         const instead = spec.instead?.()
         if (instead !== undefined) return instead
         const outer = nested(lease) ? engine.history.current(ref.id) : undefined
@@ -121,20 +136,20 @@ const nested = (lease: Lease): boolean => {
   return false
 }
 
-const framed = <A, E, R>(
+const framed = <A, E, R, P>(
   engine: Engine,
   clock: Clock.Clock,
   ref: SessionRef<R>,
-  spec: OperationSpec<unknown>,
+  spec: OperationSpec<unknown, P>,
   asked: number,
   lease: Lease,
   body: (operation: Operation) => Effect.Effect<Done<A>, E, R>
-): Effect.Effect<A | Unfinished | RanBefore, E | FrameError, R> => {
+): Effect.Effect<A | Unfinished | RanBefore, E | P | FrameError, R> => {
   const { before, first = [], kind, named, onBusy, request } = spec
   // What goes before the start is owed once another operation was interrupted for it: it is written in any case.
   const begin = () => engine.history.begin(ref.id, ref.incarnation, ref.journal)
   return Effect.uninterruptibleMask((restore) => {
-    type Ended = Effect.Effect<A | Unfinished | RanBefore, E | FrameError, R>
+    type Ended = Effect.Effect<A | Unfinished | RanBefore, E | P | FrameError, R>
     const start = (pause: number): Ended =>
       Effect.matchCauseEffect(before === undefined ? restore(begin()) : begin(), {
         onFailure: (cause) => wait(cause, pause),
@@ -142,22 +157,34 @@ const framed = <A, E, R>(
           ref.journal = journal
           if (journal.running !== null) return Effect.succeed(unfinished)
           // Where the history is as it was when the id was looked for, that still holds: the start is refused otherwise.
-          if (named === undefined || named.seen === journal.nextSeq) return begun(journal, pause)
+          if (named === undefined || named.seen === journal.nextSeq) return prepared(journal, pause)
           const ran = wasRun(engine, ref, named)
           return Effect.flatMap(before === undefined ? restore(ran) : ran, (isRun) =>
-            isRun ? Effect.succeed(ranBefore) : begun(journal, pause)
+            isRun ? Effect.succeed(ranBefore) : prepared(journal, pause)
           )
         }
       })
-    const begun = (journal: Journal, pause: number): Ended => {
+    const prepared = (journal: Journal, pause: number): Ended => {
+      const goesBack = before?.(journal, lease.operationId).some(({ _tag }) => _tag === "HeadMoved") === true
+      const looking = spec.prepare?.(engine, journal, goesBack)
+      if (looking === undefined) return begun(journal, pause, none)
+      return Effect.matchCauseEffect(restore(looking), {
+        onSuccess: (it) => begun(journal, pause, it),
+        onFailure: (cause) =>
+          before !== undefined && Cause.isInterrupted(cause) ? begun(journal, pause, none) : Effect.failCause(cause)
+      })
+    }
+    const begun = (journal: Journal, pause: number, found: Prepared): Ended => {
       journal.start(lease.operationId)
       const running = new Operation(engine, clock, ref, lease, journal, lease.operationId)
       running.key = named?.key
       running.from = journal.nextSeq
+      running.skills = found.skills
       const end = enter(running, kind)
       const drafts = [
         ...(before?.(journal, running.id) ?? []),
         Draft.operationStarted(kind, named?.key, request),
+        ...found.first,
         ...first
       ]
       const options = spec.delivered === undefined ? undefined : { delivered: spec.delivered }
@@ -186,6 +213,8 @@ const framed = <A, E, R>(
     return start(firstPause)
   })
 }
+
+const none: Prepared = { first: [], skills: noSkills }
 
 /** Whether an operation was run meanwhile under its id, by another engine: one that was interrupted runs again. */
 const wasRun = ({ store }: Engine, ref: SessionRef<unknown>, { id }: Named): Effect.Effect<boolean, StoreError> =>

@@ -34,6 +34,7 @@ import type { Lease } from "../services/SessionLock.js"
 import type * as Tool from "../services/Tool.js"
 import type { InboxItem } from "../services/SessionStore.js"
 import * as Usage from "../services/Usage.js"
+import { agentProblem } from "./agentProblem.js"
 import { converse } from "./converse.js"
 import type { Needs } from "./engine.js"
 import { limitProblem, operationIdProblem, plainOptions, policyProblem, turnProblem, userParts } from "./input.js"
@@ -47,9 +48,10 @@ import { replyOf } from "./outcome.js"
 import type { Past } from "./Past.js"
 import { requestOf, turnOptionsOf } from "./request.js"
 import { endStrays } from "./strays.js"
-import { toolProblem } from "./toolset.js"
+import { toolProblem, withFlatTools } from "./toolset.js"
 import { within } from "./wallTime.js"
-import { Wanted } from "./wanted.js"
+import { prepare, skillsAgain } from "./workspace.js"
+import { Wanted, wantedOf } from "./wanted.js"
 
 /** How a task prompts its child: under which lease, and with what it inherits. */
 export interface Inherited {
@@ -59,8 +61,11 @@ export interface Inherited {
 }
 
 /** The options of a prompt, whatever their types say of it. */
-type AnyOptions = TurnOptions<ReadonlyArray<Tool.Any>, AnySchema | undefined> &
+type GivenOptions<Tools extends Tool.Listed = Tool.Listed> = TurnOptions<ReadonlyArray<Tools>, AnySchema | undefined> &
   NamedOptions & { readonly onBusy?: PromptOnBusy | undefined }
+
+/** The same with its tools in one list. */
+type AnyOptions = GivenOptions<Tool.Any>
 
 const noLimits = {}
 
@@ -74,7 +79,7 @@ const noLimits = {}
  */
 export const prompt = <
   R,
-  const Tools extends ReadonlyArray<Tool.Any> = [],
+  const Tools extends ReadonlyArray<Tool.Listed> = [],
   Result extends AnySchema | undefined = undefined,
   const Busy extends PromptOnBusy = "reject"
 >(
@@ -89,8 +94,8 @@ export const prompt = <
   checked(ref, input, options, (content, wanted, options) => {
     const name = named("prompt", options?.operationId, content)
     const request = requestOf(options, wanted)
-    const spec = { kind: "prompt" as const, first: [Draft.user(content)], named: name, request }
-    const body = (running: Operation) => run(running, options, wanted, undefined, undefined)
+    const spec = { kind: "prompt" as const, first: [Draft.user(content)], named: name, request, prepare: looking(ref) }
+    const body = (running: Operation) => turns(running, options, wanted, undefined, undefined)
     return once(ref, "prompt", name, asked(ref, content, spec, options?.onBusy, body), (past) =>
       Effect.flatMap(replyOf(past), (reply) => decodedReply(reply, wanted))
     )
@@ -149,8 +154,9 @@ export const promptSubmitted = (
   takeOut: Effect.Effect<unknown, SessionStoreError>
 ): Effect.Effect<unknown, unknown, unknown> => {
   const name = { id: operationId, key: key ?? named("prompt", operationId, content)!.key }
-  const spec = { kind: "prompt" as const, first: [Draft.user(content)], named: name, request, delivered: [id] }
-  const body = (running: Operation) => run(running, turnOptionsOf(request), undefined, undefined, undefined)
+  const first = [Draft.user(content)]
+  const spec = { kind: "prompt" as const, first, named: name, request, delivered: [id], prepare: looking(ref) }
+  const body = (running: Operation) => turns(running, turnOptionsOf(request), undefined, undefined, undefined)
   const ran = once(ref, "prompt", name, asked(ref, content, spec, when, body), (past) =>
     Effect.zipRight(takeOut, replyOf(past))
   )
@@ -167,9 +173,8 @@ export const promptChild = (
   checked(child, input, options, (content, wanted, options) => {
     const first = [Draft.user(content)]
     const request = requestOf(options, wanted)
-    return operation(child, { kind: "prompt", under: inherited.under, first, request }, (running) =>
-      run(running, options, wanted, inherited.call, undefined)
-    )
+    const spec = { kind: "prompt" as const, under: inherited.under, first, request, prepare: looking(child) }
+    return operation(child, spec, (running) => turns(running, options, wanted, inherited.call, undefined))
   })
 
 /** Goes on with a prompt that a process had begun which ended. */
@@ -183,7 +188,10 @@ export const resumePrompt = <R>(
     const wanted = wantedAgain(ref.agent.resultSchema, request?.result)
     const body = Effect.zipRight(
       endStrays(running, past),
-      Effect.suspend(() => run(running, turnOptionsOf(request), wanted, inherited?.call, past))
+      Effect.flatMap(skillsAgain(running.ref, running.engine, running.journal), (skills) => {
+        running.skills = skills
+        return turns(running, turnOptionsOf(request), wanted, inherited?.call, past)
+      })
     )
     return body as Effect.Effect<Done<Reply>, PromptError | ResultError<AnySchema>, R>
   })
@@ -196,11 +204,17 @@ const wantedAgain = (own: AnySchema | undefined, result: unknown): Wanted | unde
   return same ? wanted : Wanted.known(result)
 }
 
+/** What the workspace of a session tells when an operation begins. */
+const looking =
+  (ref: SessionRef<unknown>): NonNullable<OperationSpec["prepare"]> =>
+  (engine, journal, goesBack) =>
+    prepare(ref, engine, journal, goesBack)
+
 /** What can be told to be wrong before the session is asked for. */
-const checked = <A, E, R>(
+export const checked = <A, E, R>(
   ref: SessionRef<unknown>,
   input: PromptInput,
-  given: AnyOptions | undefined,
+  given: GivenOptions | undefined,
   then: (
     content: ReadonlyArray<UserPart>,
     wanted: Wanted | undefined,
@@ -208,18 +222,18 @@ const checked = <A, E, R>(
   ) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | InvalidInput | ToolNameConflict, R> =>
   Effect.suspend((): Effect.Effect<A, E | InvalidInput | ToolNameConflict, R> => {
-    const options = plainOptions(given)
-    if (options instanceof InvalidInput) return options
+    const plain = plainOptions(given)
+    if (plain instanceof InvalidInput) return plain
+    const options = withFlatTools<AnyOptions>(plain)
     const content = userParts(input, options?.images)
     if (content instanceof InvalidInput) return content
     const problem =
       policyProblem(options?.onBusy, true) ??
       operationIdProblem(options?.operationId) ??
-      turnProblem(ref.agent, "agent.") ??
+      agentProblem(ref.agent) ??
       turnProblem(options) ??
-      limitProblem(ref.agent.limits, "agent.limits") ??
       limitProblem(options?.limits ?? noLimits, "limits") ??
-      toolProblem(ref.agent.tools, options?.tools)
+      (options?.tools === undefined ? undefined : toolProblem(ref.agent.tools, options.tools))
     if (problem !== undefined) return problem
     const schema = options?.resultSchema
     if (schema === undefined) return then(content, undefined, options)
@@ -227,26 +241,14 @@ const checked = <A, E, R>(
     return wanted instanceof InvalidInput ? wanted : then(content, wanted, options)
   })
 
-/** The result that is asked for, or what is wrong with its schema: it has no JSON Schema that a model could be told. */
-export const wantedOf = (schema: AnySchema): Wanted | InvalidInput => {
-  if (!isSchema(schema)) return new InvalidInput({ path: "resultSchema", reason: "it is not a schema" })
-  try {
-    return Wanted.of(schema)
-  } catch (error) {
-    return new InvalidInput({ path: "resultSchema", reason: error instanceof Error ? error.message : String(error) })
-  }
-}
-
-const isSchema = (it: unknown): boolean =>
-  (typeof it === "object" || typeof it === "function") && it !== null && "ast" in it
-
 /** Goes back to before the operation that this one interrupted, if it did. */
 const rollBack: NonNullable<Parameters<typeof operation>[1]["before"]> = ({ lastCut, lastStart }, operationId) =>
   lastStart !== undefined && lastCut?.by === operationId && lastCut.operationId === lastStart.operationId
     ? [Draft.headMoved(lastStart.before)]
     : []
 
-const run = (
+/** Runs the turns of an operation as its options, its agent and what it inherits have it. */
+export const turns = (
   running: Operation,
   options: AnyOptions | undefined,
   wanted: Wanted | undefined,
@@ -268,10 +270,10 @@ const run = (
     const used = Usage.add(past.turns, past.tasks)
     budget.spend({ tokens: Usage.tokens(used), cost: used.cost ?? 0 })
   }
-  const turns = () => converse(running, options?.tools, wanted, past)
+  const talk = () => converse(running, options?.tools, wanted, past)
   // A child stands within its parent's time.
   const wallTime = inherited === undefined ? limits.wallTime : (own?.wallTime ?? Number.POSITIVE_INFINITY)
-  return wallTime === Number.POSITIVE_INFINITY ? turns() : within(wallTime, Effect.suspend(turns))
+  return wallTime === Number.POSITIVE_INFINITY ? talk() : within(wallTime, Effect.suspend(talk))
 }
 
 /** What an agent and a call set themselves; most set nothing, and what is `undefined` is not set. */

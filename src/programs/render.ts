@@ -173,7 +173,8 @@ const row = (at: Node, lead: string, view: View): string => {
   return `${left}${" ".repeat(Math.max(0, room - stringWidth(left)))}  ${paint.dim(right)}`
 }
 
-const cut = (line: string, width: number): string => {
+/** A line in no more columns than there are. */
+export const cut = (line: string, width: number): string => {
   if (stringWidth(line) <= width) return line
   // A slice ends with a whole character, which may be two columns wide.
   for (let end = width - 1; end > 0; end--) {
@@ -190,9 +191,9 @@ const duration = (time: number): string => {
   return `${Math.floor(ms / 60_000)} min ${String(Math.floor((ms % 60_000) / 1000)).padStart(2, "0")} s`
 }
 
-const number = (n: number): string => Math.round(n).toLocaleString("en-US")
+export const number = (n: number): string => Math.round(n).toLocaleString("en-US")
 
-const plural = (n: number, noun: string): string => `${number(n)} ${noun}${n === 1 ? "" : "s"}`
+export const plural = (n: number, noun: string): string => `${number(n)} ${noun}${n === 1 ? "" : "s"}`
 
 // ------------------------------------------------------------------------------------------------ drawing
 

@@ -14,11 +14,12 @@ import {
   SessionNotFound,
   type SessionStoreError
 } from "../services/Errors.js"
-import { type OpenOptions, SessionRef } from "../services/Session.js"
+import { type AgentProblem, type OpenOptions, SessionRef } from "../services/Session.js"
 import { Journal } from "../services/History.js"
 import { cleanText } from "../services/Json.js"
 import * as SessionId from "../services/SessionId.js"
 import type { NewSession, SessionRow } from "../services/SessionStore.js"
+import { agentProblem } from "./agentProblem.js"
 import { type Engine, engineOf, type Needs } from "./engine.js"
 import { busyElsewhere } from "./operation.js"
 import { deliver } from "./submit.js"
@@ -29,28 +30,31 @@ import { deliver } from "./submit.js"
 export const open = <R>(
   options: OpenOptions<R>,
   over?: Context.Context<never>
-): Effect.Effect<SessionRef<R>, InvalidSessionId | SessionStoreError, R | Needs> =>
+): Effect.Effect<SessionRef<R>, AgentProblem | InvalidSessionId | SessionStoreError, R | Needs> =>
   withEngine(over, (engine, clock) =>
-    checked(options.id, () => refTo(engine, options, getOrCreate(engine, clock, options)))
+    checked(options, () => refTo(engine, options, getOrCreate(engine, clock, options)))
   )
 
 /** Gets a session that exists; a child session too. */
 export const get = <R>(
   options: OpenOptions<R>,
   over?: Context.Context<never>
-): Effect.Effect<SessionRef<R>, InvalidSessionId | SessionNotFound | SessionStoreError, R | Needs> =>
+): Effect.Effect<SessionRef<R>, AgentProblem | InvalidSessionId | SessionNotFound | SessionStoreError, R | Needs> =>
   withEngine(over, (engine) =>
     isChild(options.id)
-      ? refTo(engine, options, find(engine, options.id))
-      : checked(options.id, () => refTo(engine, options, find(engine, options.id)))
+      ? checkedAgent(options, () => refTo(engine, options, find(engine, options.id)))
+      : checked(options, () => refTo(engine, options, find(engine, options.id)))
   )
 
 /** Creates a session that does not exist. */
 export const create = <R>(
   options: OpenOptions<R>,
   over?: Context.Context<never>
-): Effect.Effect<SessionRef<R>, InvalidSessionId | SessionAlreadyExists | SessionStoreError, R | Needs> =>
-  withEngine(over, (engine, clock) => checked(options.id, () => refTo(engine, options, make(engine, clock, options))))
+): Effect.Effect<
+  SessionRef<R>,
+  AgentProblem | InvalidSessionId | SessionAlreadyExists | SessionStoreError,
+  R | Needs
+> => withEngine(over, (engine, clock) => checked(options, () => refTo(engine, options, make(engine, clock, options))))
 
 /** Every session that an application opened, oldest first; or the children of one. */
 export const list = (
@@ -133,8 +137,16 @@ const withEngine = <A, E, R>(
     use(engineOf(fiber, over), Context.unsafeGet(fiber.currentDefaultServices, Clock.Clock))
   )
 
-const checked = <A, E, R>(id: unknown, then: () => Effect.Effect<A, E, R>): Effect.Effect<A, E | InvalidSessionId, R> =>
-  SessionId.check(id) ?? then()
+const checked = <A, E, R>(
+  options: OpenOptions<unknown>,
+  then: () => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | AgentProblem | InvalidSessionId, R> =>
+  SessionId.check(options.id) ?? checkedAgent(options, then)
+
+const checkedAgent = <A, E, R>(
+  { agent }: OpenOptions<unknown>,
+  then: () => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | AgentProblem, R> => agentProblem(agent) ?? then()
 
 const isChild = (id: unknown): boolean => typeof id === "string" && id.startsWith(SessionId.childPrefix)
 

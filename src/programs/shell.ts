@@ -11,6 +11,7 @@ import { InvalidInput, type RecoveryExhausted, SandboxError } from "../services/
 import { cleanText } from "../services/Json.js"
 import { type ExecResult, Sandbox } from "../services/Sandbox.js"
 import type { SessionRef, ShellError, ShellOptions } from "../services/Session.js"
+import * as Secrets from "../services/Secrets.js"
 import * as Usage from "../services/Usage.js"
 import { engineOf, type Needs } from "./engine.js"
 import { commandText, operationIdProblem, plainOptions, policyProblem, shellProblem } from "./input.js"
@@ -84,7 +85,10 @@ const run = (
   }
   const exec = Option.isNone(sandbox)
     ? new SandboxError({ operation: "exec", path: ref.cwd, reason: "no sandbox is configured" })
-    : Effect.suspend(() => sandbox.value.exec({ command, cwd: options?.cwd ?? ref.cwd, env, timeout }))
+    : Effect.mapError(
+        Effect.suspend(() => sandbox.value.exec({ command, cwd: options?.cwd ?? ref.cwd, env, timeout })),
+        withoutSecrets
+      )
   // An interruption is recorded with the end of the operation.
   return Effect.matchEffect(exec, {
     onFailure: (error) => Effect.zipRight(running.append([settled("failure", error.message)]), error),
@@ -110,6 +114,16 @@ export const resumeShell = <R>(
       .map(({ call: { id, name } }) => Draft.toolSettled(id, name, "unknown", explain("unknown"), undefined))
     return Effect.zipRight(open.length === 0 ? Effect.void : running.append(open), error)
   })
+
+/** An error may tell the path that was asked for, and its cause too. */
+const withoutSecrets = (error: SandboxError): SandboxError =>
+  Secrets.any()
+    ? new SandboxError({
+        operation: error.operation,
+        path: Secrets.redact(error.path),
+        reason: Secrets.redact(error.reason)
+      })
+    : error
 
 /** A command's output as a record takes it. */
 const clean = (result: ExecResult): ExecResult => ({

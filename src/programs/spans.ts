@@ -29,7 +29,7 @@ export const operationSpan = <A, E, R>(
   if (!isTraced(fiber.getFiberRefs())) return effect
   const { agent, id, kind, session } = operation
   const own = { "gen_ai.conversation.id": session, "baton.operation.id": id, "baton.operation.kind": kind }
-  if (kind !== "prompt") return span(`baton.${kind}`, "internal", own, effect)
+  if (kind !== "prompt" && kind !== "skill") return span(`baton.${kind}`, "internal", own, effect)
   const attributes = { ...own, "gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": agent }
   return span(`invoke_agent ${agent}`, "internal", attributes, effect, () => usageAttributes(usage().total))
 }

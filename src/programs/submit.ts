@@ -77,13 +77,21 @@ export const deliver = (engine: Engine, ref: SessionRef<unknown>): void => {
     Effect.sleep(engine.leases.poll),
     Effect.sync(() => deliver(engine, ref))
   )
+  // Where the engine has ended it does not get past the yield.
+  const again = Effect.zipRight(
+    Effect.yieldNow(),
+    Effect.sync(() => deliver(engine, ref))
+  )
   const begin = (item: InboxItem): void => {
     const claim = engine.ongoing.claim(ref.incarnation, `inbox ${item.id}`, "")
     if (claim._tag === "Running") return
     const run = promptSubmitted(ref, item, takeOut(engine, ref, item.id))
     const ran = Effect.provide(run, ref.context) as Effect.Effect<unknown, unknown>
     // How it ends is recorded. Where it could not begin, it stays in the inbox.
-    const over = Effect.ensuring(Effect.either(ran), Effect.sync(claim.done))
+    const over = Effect.ensuring(Effect.either(ran), Effect.sync(claim.done)).pipe(
+      // Another operation may have taken its place before its start was stored: then it is there still, and comes after.
+      Effect.onInterrupt(() => Effect.sync(() => engine.recovery.background(again)))
+    )
     engine.recovery.background(
       Effect.flatMap(over, (end) => (Either.isLeft(end) && end.left instanceof SessionStoreError ? later : Effect.void))
     )

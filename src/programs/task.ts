@@ -34,6 +34,7 @@ import type { PastTask } from "../services/TaskTool.js"
 import { describe, type ToolCall, type ToolProblem } from "../services/Tool.js"
 import type * as Tool from "../services/Tool.js"
 import * as Usage from "../services/Usage.js"
+import { agentProblem } from "./agentProblem.js"
 import type { Needs } from "./engine.js"
 import {
   limitProblem,
@@ -51,9 +52,10 @@ import { operation } from "./operation.js"
 import { resumed, type ResumeSpec } from "./resumed.js"
 import { ended, recordedReply } from "./outcome.js"
 import type { Past } from "./Past.js"
-import { decodedReply, promptChild, resumePrompt, wantedOf } from "./prompt.js"
+import { decodedReply, promptChild, resumePrompt } from "./prompt.js"
 import { requestOf as requestOfTurns, turnOptionsOf } from "./request.js"
-import { toolProblem } from "./toolset.js"
+import { toolProblem, withFlatTools } from "./toolset.js"
+import { wantedOf } from "./wanted.js"
 
 /** Stands for the text of a task that brought none. */
 export const noText = "(task completed with no text)"
@@ -65,7 +67,7 @@ export const noText = "(task completed with no text)"
  */
 export const task = <
   R,
-  const Tools extends ReadonlyArray<Tool.Any> = [],
+  const Tools extends ReadonlyArray<Tool.Listed> = [],
   Result extends AnySchema | undefined = undefined
 >(
   ref: SessionRef<R>,
@@ -79,8 +81,9 @@ export const task = <
   R | Needs | Tool.Requirements<Tools[number]> | ContextOf<Result>
 > =>
   Effect.suspend(() => {
-    const options = plainOptions(given)
-    if (options instanceof InvalidInput) return options
+    const plain = plainOptions(given)
+    if (plain instanceof InvalidInput) return plain
+    const options = withFlatTools<AnyOptions>(plain)
     const content = userParts(input, options?.images)
     if (content instanceof InvalidInput) return content
     const wrong =
@@ -91,7 +94,8 @@ export const task = <
     if (wrong !== undefined) return wrong
     const own = typeof options?.agent === "object" ? options.agent : undefined
     const problem =
-      (own === undefined ? undefined : (turnProblem(own, "agent.") ?? limitProblem(own.limits, "agent.limits"))) ??
+      agentProblem(ref.agent) ??
+      (own === undefined ? undefined : agentProblem(own)) ??
       (options?.limits === undefined ? undefined : limitProblem(options.limits, "limits")) ??
       toolProblem(own?.tools ?? [], options?.tools) ??
       wrongSchema(options?.resultSchema)
@@ -167,7 +171,7 @@ const delegate = (
     id: SessionId.child(ref.id, engine.ids.unsafeNext()),
     incarnation: engine.ids.unsafeNext(),
     agent: cleanText(agent.name),
-    cwd: options?.cwd ?? ref.cwd,
+    cwd: cleaned(options?.cwd) ?? ref.cwd,
     parent: ref.id,
     depth: lease.depth,
     createdAt: clock.unsafeCurrentTimeMillis()
@@ -305,7 +309,8 @@ const agentFor = (
   const named = parent.subagents.find((agent) => agent.name === wanted)
   if (named !== undefined) return named
   if (wanted === Agent.generalDelegate && parent.delegate === "general") return general(sandboxTools)
-  return new AgentNotFound({ agent: wanted ?? Agent.generalDelegate, known: parent.subagents.map(({ name }) => name) })
+  const agent = wanted === undefined ? Agent.generalDelegate : shortened(cleanText(wanted))
+  return new AgentNotFound({ agent, known: parent.subagents.map(({ name }) => name) })
 }
 
 /** The sandbox's tools, no instructions, and nobody to delegate to, so that a fan-out cannot run away. */
@@ -319,6 +324,9 @@ const general = (tools: ReadonlyArray<Tool.Tool>): Agent.Any => {
 }
 
 const generals = new WeakMap<ReadonlyArray<Tool.Tool>, Agent.Any>()
+
+/** As much of a name that is none as fits on a line. */
+const shortened = (name: string): string => (name.length > 64 ? `${name.slice(0, 64).toWellFormed()}…` : name)
 
 /** The longest description of a task that nobody described, in UTF-16 code units. */
 const maxDescription = 80

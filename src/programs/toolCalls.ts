@@ -18,12 +18,12 @@ import type { ToolCallPart, ToolOutcome } from "../services/Entry.js"
 import type { StoreError } from "../services/Errors.js"
 import type { LimitValues } from "../services/Limits.js"
 import { currentMark, type Delegation } from "../services/SessionLock.js"
-import { describe, type ToolProblem } from "../services/Tool.js"
+import { type Content, describe, isContent, type ToolProblem } from "../services/Tool.js"
 import { CallContext } from "./CallContext.js"
 import { isShutdown, tellUnstored } from "./ends.js"
 import type { Operation } from "./held.js"
 import { toolSpan } from "./spans.js"
-import { fit, textOf } from "./toolResult.js"
+import { contentOf, fit, textOf } from "./toolResult.js"
 
 /** What becomes of a call: it is refused with what the model is told, or a handler takes it. */
 export type Dispatched<R> =
@@ -68,7 +68,7 @@ interface Running {
   readonly delegation: Delegation
   readonly deadline: number
   readonly again: boolean
-  fiber: Fiber.RuntimeFiber<unknown, ToolProblem> | undefined
+  fiber: Fiber.RuntimeFiber<Exit.Exit<unknown, ToolProblem>> | undefined
   /** When it was told to end, in milliseconds since the epoch. */
   abortedAt: number | undefined
   /** Whether it was given up. */
@@ -160,8 +160,10 @@ class Calls<R> {
         return handled.handle(context)
       })
     )
-    running.fiber = Runtime.runFork(this.runtime, handler, { updateRefs })
-    running.fiber.addObserver((exit) => {
+    // A fiber that fails has its cause logged, in which a secret may stand.
+    running.fiber = Runtime.runFork(this.runtime, Effect.exit(handler), { updateRefs })
+    running.fiber.addObserver((ended) => {
+      const exit = Exit.flatten(ended)
       context.end()
       // A call has ended when what it was admitted for has.
       if (engine.lock.shut(delegation)) return this.onEnd(running, exit)
@@ -279,6 +281,7 @@ class Calls<R> {
 
   private settledBy(call: ToolCallPart, exit: Exit.Exit<unknown, ToolProblem>): Draft.Draft {
     if (Exit.isSuccess(exit)) {
+      if (isContent(exit.value)) return this.settledWith(call, exit.value)
       const result = textOf(exit.value)
       return "text" in result
         ? this.settled(call, "success", result.text)
@@ -289,6 +292,13 @@ class Calls<R> {
     if (failure._tag === "Some") return this.settled(call, "failure", textOfProblem(failure.value))
     if (Cause.isInterrupted(exit.cause)) return this.settled(call, "interrupted", explain("interrupted"))
     return this.settled(call, "failure", describe(Cause.squash(exit.cause)))
+  }
+
+  private settledWith(call: ToolCallPart, value: Content): Draft.Draft {
+    const it = contentOf(value, this.limits.toolResult)
+    if ("problem" in it) return this.settled(call, "failure", it.problem)
+    this.unsettled--
+    return Draft.toolSettled(call.id, call.name, "success", it.text, it.cutFrom, it.content)
   }
 
   private settled(call: ToolCallPart, outcome: ToolOutcome, text: string): Draft.Draft {

@@ -183,6 +183,13 @@ export const step = (before: Tree, event: Event): Tree => {
         status: "failed"
       })
     }
+    case "WorkspaceRead": {
+      const id = ownerOf(tree, event)
+      if (id === undefined || event.skipped.length === 0) return tree
+      const label = oneLine(`Not used: ${event.skipped.map(({ path, reason }) => `${path} (${reason})`).join("; ")}`)
+      const say = `workspace ${operationKey(event)} ${event.seq}`
+      return start(tree, id, { id: say, kind: "say", label, startedAt: event.at, status: "failed" })
+    }
     case "TurnStarted":
     case "TurnCompleted":
     case "TurnFailed":

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import { type AnySchema, codec, explainIssue } from "../services/AnySchema.js"
 import type { ToolCallPart } from "../services/Entry.js"
+import { InvalidInput } from "../services/Errors.js"
 import type { ToolSpec } from "../services/Model.js"
 import type { ToolProblem } from "../services/Tool.js"
 
@@ -158,3 +159,16 @@ const giveUp: ToolSpec = {
     additionalProperties: false
   }
 }
+
+/** The result that is asked for, or what is wrong with its schema: it has no JSON Schema that a model could be told. */
+export const wantedOf = (schema: AnySchema): Wanted | InvalidInput => {
+  if (!isSchema(schema)) return new InvalidInput({ path: "resultSchema", reason: "it is not a schema" })
+  try {
+    return Wanted.of(schema)
+  } catch (error) {
+    return new InvalidInput({ path: "resultSchema", reason: error instanceof Error ? error.message : String(error) })
+  }
+}
+
+const isSchema = (it: unknown): boolean =>
+  (typeof it === "object" || typeof it === "function") && it !== null && "ast" in it

@@ -4,7 +4,9 @@
 import type { AnySchema, ContextOf } from "./AnySchema.js"
 import type { OwnLimits } from "./Limits.js"
 import type { Thinking } from "./Model.js"
+import type { Skill } from "./Skill.js"
 import type * as Tool from "./Tool.js"
+import { flatten } from "./Toolkit.js"
 
 /** An agent whose tools, and those of its subagents, need `R`. */
 export interface Agent<out R = never> {
@@ -23,6 +25,13 @@ export interface Agent<out R = never> {
   readonly thinking: Thinking | undefined
   /** What a task given to it brings, where it is more than a text; the delegating model gets it as JSON. */
   readonly resultSchema: AnySchema | undefined
+  /** Instructions for particular kinds of work, which its model loads when it needs them. */
+  readonly skills: ReadonlyArray<Skill>
+  /**
+   * `"off"` keeps from it what the workspace tells: the files `AGENTS.md` (or `CLAUDE.md`) and the skills in `.agents/skills`
+   * from the sandbox's root down to the folder that it works in.
+   */
+  readonly workspace: "read" | "off"
   /** `"off"` takes the general delegate away, which works with the sandbox's tools and no instructions. */
   readonly delegate: "general" | "off"
   readonly limits: Partial<OwnLimits>
@@ -35,12 +44,13 @@ export type Any = Agent<unknown>
 export type Requirements<A> = A extends Agent<infer R> ? R : never
 
 export interface Options<
-  Tools extends ReadonlyArray<Tool.Any>,
+  Tools extends ReadonlyArray<Tool.Listed>,
   Subagents extends ReadonlyArray<Any>,
   Result extends AnySchema | undefined
 > {
   readonly description?: string | undefined
   readonly instructions?: string | undefined
+  /** Tools, lists of tools, and tools and toolkits of `@effect/ai`; the agent has them in one list. */
   readonly tools?: Tools | undefined
   readonly subagents?: Subagents | undefined
   readonly model?: string | undefined
@@ -48,12 +58,17 @@ export interface Options<
   readonly thinking?: Thinking | undefined
   readonly resultSchema?: Result | undefined
   readonly delegate?: "general" | "off" | undefined
+  readonly skills?: ReadonlyArray<Skill> | undefined
+  readonly workspace?: "read" | "off" | undefined
   readonly limits?: Partial<OwnLimits> | undefined
 }
 
-/** An agent from its parts; what is left out is empty. */
+/**
+ * An agent from its parts; what is left out is empty. It is checked when a session is opened with it, and before each
+ * operation: `InvalidInput` names the field that is wrong.
+ */
 export const make = <
-  const Tools extends ReadonlyArray<Tool.Any> = [],
+  const Tools extends ReadonlyArray<Tool.Listed> = [],
   const Subagents extends ReadonlyArray<Any> = [],
   Result extends AnySchema | undefined = undefined
 >(
@@ -62,16 +77,20 @@ export const make = <
 ): Agent<Tool.Requirements<Tools[number]> | Requirements<Subagents[number]> | ContextOf<Result>> => {
   type R = Tool.Requirements<Tools[number]> | Requirements<Subagents[number]> | ContextOf<Result>
   return {
+    // A field that there is none of is found when the agent is checked.
+    ...(options as object),
     name,
     description: options.description ?? "",
     instructions: options.instructions ?? "",
-    tools: (options.tools ?? []) as ReadonlyArray<Tool.Tool<R>>,
+    tools: flatten<R>(options.tools ?? []),
     subagents: (options.subagents ?? []) as ReadonlyArray<Agent<R>>,
     model: options.model,
     fallbacks: options.fallbacks,
     resultSchema: options.resultSchema,
     thinking: options.thinking,
     delegate: options.delegate ?? "general",
+    skills: options.skills ?? [],
+    workspace: options.workspace ?? "read",
     limits: options.limits ?? {}
   }
 }

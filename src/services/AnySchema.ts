@@ -8,6 +8,7 @@ import * as JSONSchema from "effect/JSONSchema"
 import * as ParseResult from "effect/ParseResult"
 import type * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
+import type * as Types from "effect/Types"
 
 /** What both packages' schemas have in common. */
 export interface AnySchema {
@@ -16,6 +17,17 @@ export interface AnySchema {
   readonly Context: unknown
   readonly ast: object
 }
+
+/** The fields of a struct: of `effect/Schema` all, of `@effect/schema` those that are schemas. */
+export type Fields = Readonly<Record<string, Schema.Struct.Field | AnySchema>>
+
+/** What a struct of these fields decodes to. */
+export type FieldsType<F> = F extends Schema.Struct.Fields
+  ? Types.Simplify<Schema.Struct.Type<F>>
+  : { readonly [K in keyof F]: ValueOf<F[K]> }
+
+/** What decoding and encoding a struct of these fields needs. */
+export type FieldsContext<F> = F extends Schema.Struct.Fields ? Schema.Struct.Context<F> : ContextOf<F[keyof F]>
 
 /** What a schema decodes to. */
 export type ValueOf<S> = S extends AnySchema ? S["Type"] : undefined
@@ -38,14 +50,58 @@ export interface Codec {
 }
 
 /** Makes a schema ready. A recursive schema is walked once, when it is first used. */
-export const codec = (schema: AnySchema): Codec => {
-  const own = { ast: astOf(schema) } as Schema.Schema<unknown, unknown, unknown>
+export const codec = (schema: AnySchema): Codec => codecOf(astOf(schema))
+
+/** Makes the struct of some fields ready, as `Schema.Struct` makes it. Throws where one of them is none. */
+export const codecOfFields = (fields: Fields): Codec => codecOf(struct(fields))
+
+const codecOf = (ast: AST.AST): Codec => {
+  const own = { ast } as Schema.Schema<unknown, unknown, unknown>
   return {
     decode: ParseResult.decodeUnknown(own, { errors: "all" }),
     encode: ParseResult.encodeUnknown(own),
     jsonSchema: () => toJsonSchema(own.ast)
   }
 }
+
+/** Whether a value is a schema of either package. */
+export const isSchema = (value: unknown): value is AnySchema =>
+  (typeof value === "object" || typeof value === "function") &&
+  value !== null &&
+  (ownTypeId in value || foreignTypeId in value) &&
+  // It has the mark of a schema as well.
+  !(ownSignatureId in value || foreignSignatureId in value)
+
+const struct = (fields: Fields): AST.AST => {
+  const from: Array<AST.PropertySignature> = []
+  const to: Array<AST.PropertySignature> = []
+  const renamed: Array<AST.PropertySignatureTransformation> = []
+  for (const [key, field] of Object.entries(fields)) {
+    if (isSchema(field)) {
+      const type = astOf(field)
+      from.push(new AST.PropertySignature(key, type, false, true))
+      to.push(new AST.PropertySignature(key, AST.typeAST(type), false, true))
+      continue
+    }
+    if (!isPropertySignature(field)) throw new TypeError(`the field "${key}" is not a schema`)
+    const { ast } = field
+    if (ast._tag === "PropertySignatureDeclaration") {
+      from.push(new AST.PropertySignature(key, ast.type, ast.isOptional, true, ast.annotations))
+      to.push(new AST.PropertySignature(key, AST.typeAST(ast.type), ast.isOptional, true, ast.annotations))
+    } else {
+      const name = ast.from.fromKey ?? key
+      from.push(new AST.PropertySignature(name, ast.from.type, ast.from.isOptional, true, ast.from.annotations))
+      to.push(new AST.PropertySignature(key, ast.to.type, ast.to.isOptional, true, ast.to.annotations))
+      renamed.push(new AST.PropertySignatureTransformation(name, key, ast.decode, ast.encode))
+    }
+  }
+  const encoded = new AST.TypeLiteral(from, [])
+  if (renamed.length === 0) return encoded
+  return new AST.Transformation(encoded, new AST.TypeLiteral(to, []), new AST.TypeLiteralTransformation(renamed))
+}
+
+const isPropertySignature = (field: unknown): field is Schema.PropertySignature.All =>
+  typeof field === "object" && field !== null && ownSignatureId in field
 
 /** The schema's syntax tree as `effect/SchemaAST` reads it; that of `effect/Schema` is returned as it is. */
 export const astOf = (schema: AnySchema): AST.AST =>
@@ -78,6 +134,11 @@ const unescape = (step: string): string => step.replaceAll("~1", "/").replaceAll
 // writes each tree again with the annotations under both names: those of `@effect/schema` are still read by the
 // functions inside it.
 
+/** Marks a schema of `effect/Schema`. */
+const ownTypeId = Symbol.for("effect/Schema")
+/** Mark what a field may be in either package besides a schema. */
+const ownSignatureId = Symbol.for("effect/PropertySignature")
+const foreignSignatureId = Symbol.for("@effect/schema/PropertySignature")
 /** Marks a schema of `@effect/schema`. */
 const foreignTypeId = Symbol.for("@effect/schema/Schema")
 const foreignAnnotation = "@effect/schema/annotation/"

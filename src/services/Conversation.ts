@@ -2,7 +2,8 @@
  * What a model sees of a history: the fold of entries to messages. Deterministic, and extended entry by entry, so that
  * the request of one turn begins with the request of the turn before.
  */
-import type { AssistantPart, Entry, ToolCallPart, ToolOutcome, UserPart } from "./Entry.js"
+import * as Workspace from "./Workspace.js"
+import type { AssistantPart, Entry, ImagePart, ResultPart, ToolCallPart, ToolOutcome, UserPart } from "./Entry.js"
 
 export interface UserMessage {
   readonly role: "user"
@@ -23,8 +24,11 @@ export interface ToolMessage {
 export interface ToolResult {
   readonly callId: string
   readonly name: string
+  /** What the model is told; each image is a mark in it, as `[image 1: image/png]`. */
   readonly text: string
   readonly isError: boolean
+  /** The images of the result, in the order of their marks. */
+  readonly images?: ReadonlyArray<ImagePart> | undefined
 }
 
 export type Message = UserMessage | AssistantMessage | ToolMessage
@@ -42,6 +46,10 @@ export class Conversation {
   private open: OpenTurn | undefined
   private note: string | undefined
   private callIds: Set<string> | undefined
+  /** What the workspace told first, which goes with the instructions, and last; and whether it ever told of skills. */
+  private told: { readonly first: Workspace.View; readonly last: Workspace.View; readonly skills: boolean } | undefined
+  /** Whether a request may have gone out, with whose instructions every later one is to begin. */
+  private asked = false
   /** How it stood before the last operation. */
   private before:
     | {
@@ -49,6 +57,8 @@ export class Conversation {
         readonly length: number
         readonly last: Message | undefined
         readonly note: string | undefined
+        readonly told: Conversation["told"]
+        readonly asked: boolean
       }
     | undefined
 
@@ -56,8 +66,9 @@ export class Conversation {
     switch (entry._tag) {
       case "OperationStarted": {
         this.closeTurn()
-        const { folded, note } = this
-        this.before = { parent: entry.parentId, length: folded.length, last: folded.at(-1), note }
+        const { asked, folded, note, told } = this
+        this.before = { parent: entry.parentId, length: folded.length, last: folded.at(-1), note, told, asked }
+        this.asked ||= entry.kind === "prompt" || entry.kind === "skill"
         return
       }
       case "HeadMoved": {
@@ -66,15 +77,19 @@ export class Conversation {
       }
       case "User": {
         this.closeTurn()
-        const content =
-          this.note === undefined
-            ? entry.content
-            : [{ type: "text" as const, text: this.note, note: true as const }, ...entry.content]
-        this.note = undefined
-        const last = this.folded.at(-1)
-        if (last?.role === "user") {
-          this.folded[this.folded.length - 1] = { role: "user", content: [...last.content, ...content] }
-        } else this.folded.push({ role: "user", content })
+        this.say(entry.content)
+        return
+      }
+      case "WorkspaceRead": {
+        const { before, told } = this
+        // Where requests went out before there was anything to tell, they had nothing of it in their instructions.
+        const known = told ?? (before?.asked === true ? noView : undefined)
+        const skills = known?.skills === true || entry.skills.length > 0
+        this.told = { first: known?.first ?? entry, last: entry, skills }
+        const change = known === undefined ? "" : Workspace.changeOf(known.last, entry)
+        if (change === "") return
+        this.closeTurn()
+        this.say([{ type: "text", text: change, note: true }])
         return
       }
       case "Assistant": {
@@ -100,12 +115,7 @@ export class Conversation {
         return
       }
       case "ToolSettled": {
-        this.open?.results.set(entry.callId, {
-          callId: entry.callId,
-          name: entry.name,
-          text: entry.result,
-          isError: entry.outcome !== "success"
-        })
+        this.open?.results.set(entry.callId, toolResult(entry))
         return
       }
       case "OperationSettled": {
@@ -125,9 +135,42 @@ export class Conversation {
     if (before?.parent !== to) throw new Error(`the head moved to ${to}, which is not before the last operation`)
     this.open = undefined
     this.note = before.note
+    this.told = before.told
+    this.asked = before.asked
     this.folded.length = before.length
     // A message may have been joined with one that came later.
     if (before.last !== undefined) this.folded[before.length - 1] = before.last
+  }
+
+  /** Adds to what the model is told, after what is to be said of the request before; two messages of a user in a row are one. */
+  private say(said: ReadonlyArray<UserPart>): void {
+    const content =
+      this.note === undefined ? said : [{ type: "text" as const, text: this.note, note: true as const }, ...said]
+    this.note = undefined
+    const last = this.folded.at(-1)
+    if (last?.role === "user") {
+      this.folded[this.folded.length - 1] = { role: "user", content: [...last.content, ...content] }
+    } else this.folded.push({ role: "user", content })
+  }
+
+  /** What the workspace tells, as it was recorded last. */
+  get workspace(): Workspace.View {
+    return this.told?.last ?? Workspace.nothing
+  }
+
+  /** The same as it was before the last operation. */
+  get workspaceBefore(): Workspace.View {
+    return this.before?.told?.last ?? Workspace.nothing
+  }
+
+  /** Whether there were skills at any time: calls by which they are loaded may stand in the history. */
+  get hadSkills(): boolean {
+    return this.told?.skills === true
+  }
+
+  /** What goes with the agent's instructions: what the workspace told first. */
+  get instructions(): string {
+    return this.told === undefined ? "" : Workspace.instructionsOf(this.told.first)
   }
 
   /** The ids of all calls that there ever were, also of those that the head has moved away from. */
@@ -167,12 +210,35 @@ export class Conversation {
 
 const noIds: ReadonlySet<string> = new Set()
 
+const noView = { first: Workspace.nothing, last: Workspace.nothing, skills: false }
+
 /** The messages of a whole history. */
 export const fold = (entries: Iterable<Entry>): ReadonlyArray<Message> => {
   const conversation = new Conversation()
   for (const entry of entries) conversation.add(entry)
   return conversation.messages()
 }
+
+/** The result that an entry records, as the model is told it. */
+export const toolResult = (entry: Extract<Entry, { readonly _tag: "ToolSettled" }>): ToolResult => {
+  const { callId, content, name } = entry
+  const told = { callId, name, text: entry.result, isError: entry.outcome !== "success" }
+  const images = content?.filter(isImage) ?? []
+  return images.length === 0 ? told : { ...told, images }
+}
+
+/**
+ * The images of results as words of the user after them, each behind a line that says whose it is; empty where there are
+ * none. It is the one way that every provider takes: Chat Completions and `@effect/ai` have no place for images in a
+ * result. Made of the one message alone, so that a request still begins with the one before.
+ */
+export const imagesOf = ({ results }: ToolMessage): ReadonlyArray<UserPart> =>
+  results.flatMap(({ callId, images = [], name }) =>
+    images.flatMap((image, i): ReadonlyArray<UserPart> => {
+      const text = `[Image ${i + 1} in the result of "${name}", call ${callId}:]`
+      return [{ type: "text", text, note: true }, image]
+    })
+  )
 
 /** What the model is told of a call that brought no result of its own. */
 export const explain = (outcome: Exclude<ToolOutcome, "success" | "failure">): string => {
@@ -194,6 +260,8 @@ const absent = (call: ToolCallPart, outcome: "unknown" | "not-run"): ToolResult 
   text: explain(outcome),
   isError: true
 })
+
+const isImage = (part: ResultPart): part is ImagePart => part.type === "image"
 
 const isToolCall = (part: AssistantPart): part is ToolCallPart => part.type === "tool-call"
 

@@ -4,10 +4,11 @@
  * Each is made with all its fields at once, and the history fills in its place: an object that grows field by field
  * takes several times the memory for as long as its session is kept.
  */
-import type { AssistantPart, Entry, FinishReason, Request, ToolOutcome, UserPart } from "./Entry.js"
+import type { AssistantPart, Entry, FinishReason, Request, ResultPart, ToolOutcome, UserPart } from "./Entry.js"
 import type { Failure } from "./Event.js"
 import type { OperationKind } from "./Operation.js"
 import type { Usage, UsageReport } from "./Usage.js"
+import type { View } from "./Workspace.js"
 
 /** An entry without its place. Appending hands it over: the same object becomes the entry. */
 export type Draft = Entry
@@ -121,13 +122,14 @@ export const toolStarted = (callId: string, name: string): Draft => ({
   name
 })
 
-/** `cutFrom` is the length of the result before it was cut, if it was. */
+/** `cutFrom` is the length of the result before it was cut, if it was; `content` its parts, where not all are text. */
 export const toolSettled = (
   callId: string,
   name: string,
   outcome: ToolOutcome,
   result: string,
-  cutFrom: number | undefined
+  cutFrom: number | undefined,
+  content?: ReadonlyArray<ResultPart>
 ): Draft => ({
   _tag: "ToolSettled",
   id: 0,
@@ -138,7 +140,8 @@ export const toolSettled = (
   name,
   outcome,
   result,
-  cutFrom
+  cutFrom,
+  content
 })
 
 export const taskLink = (
@@ -158,6 +161,17 @@ export const taskLink = (
   agent,
   description,
   callId
+})
+
+export const workspaceRead = ({ files, skills, skipped }: View): Draft => ({
+  _tag: "WorkspaceRead",
+  id: 0,
+  parentId: null,
+  at: 0,
+  operationId: "",
+  files,
+  skills,
+  skipped
 })
 
 /** Goes on from an earlier entry, or from nothing. */

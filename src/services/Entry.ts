@@ -7,10 +7,11 @@
 import * as Schema from "effect/Schema"
 
 /**
- * Format of the entries below. A store that holds a newer one is refused. 2 added `OperationResumed`, what an operation
- * was asked (`key`, `request`, `asked`), and the value of a `shell`.
+ * Format of the entries below. A store that holds a newer one is refused, one of format 2 is taken over. 2 added
+ * `OperationResumed`, what an operation was asked (`key`, `request`, `asked`), and the value of a `shell`; 3 added
+ * `WorkspaceRead`, the skill of a request, and the content of a tool's result.
  */
-export const formatVersion = 2
+export const formatVersion = 3
 
 const Count = Schema.NonNegative.pipe(Schema.finite())
 
@@ -112,6 +113,8 @@ export const Request = Schema.Struct({
   ),
   /** The JSON Schema of the result that was asked for. */
   result: Schema.optional(Schema.UndefinedOr(Schema.Unknown)),
+  /** The skill that was asked for. */
+  skill: Schema.optional(Schema.UndefinedOr(Schema.String)),
   /** What a task was told, by whom it is done, and where. */
   input: Schema.optional(Schema.UndefinedOr(Schema.Array(UserPart))),
   agent: Schema.optional(Schema.UndefinedOr(Schema.String)),
@@ -173,6 +176,15 @@ export const Assistant = entry("Assistant", {
 /** Durable before the call's effect. */
 export const ToolStarted = entry("ToolStarted", { callId: Schema.String, name: Schema.String })
 
+export const JsonPart = Schema.Struct({ type: Schema.Literal("json"), value: Schema.Unknown })
+
+/** A part of what a tool gave. In `result` an image is a mark, and a JSON value its text. */
+export const ResultPart = Schema.Union(
+  Schema.Struct({ type: Schema.Literal("text"), text: Schema.String }),
+  ImagePart,
+  JsonPart
+)
+
 export const ToolSettled = entry("ToolSettled", {
   callId: Schema.String,
   name: Schema.String,
@@ -180,7 +192,9 @@ export const ToolSettled = entry("ToolSettled", {
   /** What the model is told. */
   result: Schema.String,
   /** How long the result was before it was cut, where it was. */
-  cutFrom: Schema.optional(Schema.UndefinedOr(Count))
+  cutFrom: Schema.optional(Schema.UndefinedOr(Count)),
+  /** The parts that `result` tells of, where not all of them are text. */
+  content: Schema.optional(Schema.UndefinedOr(Schema.Array(ResultPart)))
 })
 
 /** Durable before the child runs. */
@@ -201,6 +215,13 @@ export const TaskSettled = entry("TaskSettled", {
   usage: Usage
 })
 
+/** What the workspace tells, where that is not what it told before. */
+export const WorkspaceRead = entry("WorkspaceRead", {
+  files: Schema.Array(Schema.Struct({ path: Schema.String, text: Schema.String })),
+  skills: Schema.Array(Schema.Struct({ name: Schema.String, description: Schema.String })),
+  skipped: Schema.Array(Schema.Struct({ path: Schema.String, reason: Schema.String }))
+})
+
 /** From here on the history goes on from an earlier entry, its parent; what lies between is kept and not seen. */
 export const HeadMoved = entry("HeadMoved", {})
 
@@ -215,6 +236,7 @@ export const Entry = Schema.Union(
   ToolSettled,
   TaskLink,
   TaskSettled,
+  WorkspaceRead,
   HeadMoved
 )
 export type Entry = typeof Entry.Type
@@ -224,3 +246,5 @@ export type AssistantPart = typeof AssistantPart.Type
 export type ToolCallPart = typeof ToolCallPart.Type
 export type FinishReason = typeof FinishReason.Type
 export type ToolOutcome = typeof ToolOutcome.Type
+export type ImagePart = typeof ImagePart.Type
+export type ResultPart = typeof ResultPart.Type

@@ -90,14 +90,17 @@ export class InvalidInput extends Data.TaggedError("InvalidInput")<{
 export class ToolNameConflict extends Data.TaggedError("ToolNameConflict")<{
   readonly tool: string
   readonly reason: "duplicate" | "reserved" | "malformed"
+  /** Where it stands, if not among the tools of the call. */
+  readonly path?: string | undefined
 }> {
   override get message() {
-    if (this.reason === "duplicate") return `Two tools are named "${this.tool}".`
+    const where = this.path === undefined ? "" : ` (${this.path})`
+    if (this.reason === "duplicate") return `Two tools are named "${this.tool}"${where}.`
     const why =
       this.reason === "reserved"
         ? "that name is reserved"
         : "a name has 1 to 64 letters, digits, underscores or hyphens"
-    return `A tool may not be named ${JSON.stringify(this.tool)}: ${why}.`
+    return `A tool may not be named ${JSON.stringify(this.tool)}${where}: ${why}.`
   }
 }
 
@@ -109,6 +112,30 @@ export class AgentNotFound extends Data.TaggedError("AgentNotFound")<{
   override get message() {
     const known = this.known.length === 0 ? "none is declared" : `known agents: ${this.known.join(", ")}`
     return `There is no agent "${this.agent}" (${known}).`
+  }
+}
+
+/** There is no skill of that name: neither has the agent one, nor the workspace. Nothing was written. */
+export class SkillNotFound extends Data.TaggedError("SkillNotFound")<{
+  readonly skill: string
+  readonly known: ReadonlyArray<string>
+  /** Why a skill of that name is not used, where one was found. */
+  readonly reason?: string | undefined
+}> {
+  override get message() {
+    const known = this.known.length === 0 ? "there is none" : `known skills: ${this.known.join(", ")}`
+    const why = this.reason === undefined ? "" : ` What was found under that name is not used: ${this.reason}.`
+    return `There is no skill "${this.skill}" (${known}).${why}`
+  }
+}
+
+/** A folder is no skill; `path` is the file, and its line where one is to blame. */
+export class InvalidSkill extends Data.TaggedError("InvalidSkill")<{
+  readonly path: string
+  readonly reason: string
+}> {
+  override get message() {
+    return `${this.path} is not usable as a skill: ${this.reason}.`
   }
 }
 
@@ -315,7 +342,7 @@ export class UnsupportedFormat extends Data.TaggedError("UnsupportedFormat")<{
 
 /** The sandbox refused or failed. */
 export class SandboxError extends Data.TaggedError("SandboxError")<{
-  readonly operation: "read" | "list" | "stat" | "exec"
+  readonly operation: "read" | "list" | "stat" | "write" | "exec"
   readonly path: string
   readonly reason: string
   readonly cause?: unknown
@@ -352,6 +379,7 @@ const recorded = {
   SessionDeadlock,
   SessionNotFound,
   SessionStoreError,
+  SkillNotFound,
   StaleLease,
   TaskDepthExceeded,
   ToolNameConflict

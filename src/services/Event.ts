@@ -111,6 +111,15 @@ export interface HeadMoved extends Durable {
   readonly to: number | null
 }
 
+/** The workspace tells something else than before, or tells for the first time. Of its files only the paths are here. */
+export interface WorkspaceRead extends Durable {
+  readonly _tag: "WorkspaceRead"
+  readonly files: ReadonlyArray<string>
+  readonly skills: ReadonlyArray<string>
+  /** What was found and is not used, and why. */
+  readonly skipped: ReadonlyArray<{ readonly path: string; readonly reason: string }>
+}
+
 /** The session is free and nobody stands in line. */
 export interface Idle extends Base {
   readonly _tag: "Idle"
@@ -156,6 +165,8 @@ export interface ToolSettled extends Durable {
   readonly name: string
   readonly outcome: ToolOutcome
   readonly result: string
+  /** How many images the result has, where it has any; their bytes are not in events. */
+  readonly images?: number
 }
 
 /** A handler that was given up ended after all; its result was dropped. */
@@ -208,6 +219,7 @@ export type Event =
   | ModelRetry
   | Notice
   | HeadMoved
+  | WorkspaceRead
   | UserMessage
   | AssistantMessage
   | TextDelta
@@ -243,9 +255,13 @@ export const ofEntry = (session: string, entry: Entry): Event => {
       return { _tag: "OperationInterrupted", ...base, kind, usage, by: entry.by ?? "caller" }
     }
     case "User": {
-      const text = entry.content.flatMap((part) => (part.type === "text" ? [part.text] : []))
-      const note = entry.content.every((part) => part.type === "text" && part.note === true)
-      return { _tag: "UserMessage", ...base, text: text.join("\n"), images: entry.content.length - text.length, note }
+      const texts = entry.content.filter((part) => part.type === "text")
+      const own = texts.filter((part) => part.note !== true)
+      const images = entry.content.length - texts.length
+      const note = own.length === 0 && images === 0
+      // A skill that was asked for goes before what it is asked for.
+      const text = (note ? texts : own).map((part) => part.text).join("\n")
+      return { _tag: "UserMessage", ...base, text, images, note }
     }
     case "Assistant": {
       const text = entry.content.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("")
@@ -258,8 +274,16 @@ export const ofEntry = (session: string, entry: Entry): Event => {
     case "ToolStarted":
       return { _tag: "ToolStarted", ...base, callId: entry.callId, name: entry.name }
     case "ToolSettled": {
-      const { callId, name, outcome, result } = entry
-      return { _tag: "ToolSettled", ...base, callId, name, outcome, result }
+      const { callId, content, name, outcome, result } = entry
+      const settled = { _tag: "ToolSettled" as const, ...base, callId, name, outcome, result }
+      const images = content?.filter((part) => part.type === "image").length ?? 0
+      return images === 0 ? settled : { ...settled, images }
+    }
+    case "WorkspaceRead": {
+      const files = entry.files.map(({ path }) => path)
+      const skills = entry.skills.map(({ name }) => name)
+      const skipped = entry.skipped.map(({ path, reason }) => ({ path, reason }))
+      return { _tag: "WorkspaceRead", ...base, files, skills, skipped }
     }
     case "HeadMoved":
       return { _tag: "HeadMoved", ...base, to: entry.parentId }

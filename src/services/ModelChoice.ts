@@ -6,6 +6,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import type * as Agent from "./Agent.js"
 
 /** Where a provider is reached, and with what key. */
 export interface Access {
@@ -51,23 +52,30 @@ export const defaultModels = { anthropic: "anthropic/claude-sonnet-5", openai: "
 export interface Asked {
   readonly model: string | undefined
   readonly fallbacks: ReadonlyArray<string>
+  /** The agent that is to work, which may name models of its own. */
+  readonly agent?: Pick<Agent.Any, "name" | "model" | "fallbacks"> | undefined
 }
 
-/** Chooses. A key that is empty counts as none; with both keys and no name it is Anthropic. */
+/**
+ * Chooses: what the command line names, else what the agent names, else by the keys. A key that is empty counts as none;
+ * with both keys and no name it is Anthropic.
+ */
 export const choose = (asked: Asked): Effect.Effect<ModelChoice, ModelNotUsable> =>
   Effect.flatMap(Effect.mapError(environment, wrongEnvironment), (providers) => {
-    const [model, because] = preferred(asked.model, providers)
-    for (const name of [model, ...asked.fallbacks]) {
+    const [model, because] = preferred(asked, providers)
+    const fallbacks = asked.fallbacks.length > 0 ? asked.fallbacks : (asked.agent?.fallbacks ?? [])
+    for (const name of [model, ...fallbacks]) {
       const reason = wrongName(name, providers)
       if (reason !== undefined) return new ModelNotUsable({ reason })
     }
     const url = providers[prefixOf(model)]?.apiUrl
     const reason = url === undefined ? because : `${because}, at ${new URL(url).host}`
-    return Effect.succeed({ model, reason, fallbacks: asked.fallbacks, providers })
+    return Effect.succeed({ model, reason, fallbacks, providers })
   })
 
-const preferred = (asked: string | undefined, { anthropic, openai }: Providers): readonly [string, string] => {
-  if (asked !== undefined) return [asked, "as asked"]
+const preferred = ({ agent, model }: Asked, { anthropic, openai }: Providers): readonly [string, string] => {
+  if (model !== undefined) return [model, "as asked"]
+  if (agent?.model !== undefined) return [agent.model, `as its agent ${agent.name} asks`]
   if (anthropic !== undefined) return [defaultModels.anthropic, "because ANTHROPIC_API_KEY is set"]
   if (openai !== undefined) return [defaultModels.openai, "because OPENAI_API_KEY is set"]
   return ["scripted", "embedded; no API key is set"]

@@ -2,7 +2,7 @@
  * What a session can be asked to do, and how an operation is named.
  */
 
-/** What an operation is. A lock knows five kinds; of these a session runs `prompt`, `task` and `shell`. */
+/** What an operation is. A lock knows five kinds; of these a session runs `prompt`, `task`, `skill` and `shell`. */
 export type OperationKind = "prompt" | "task" | "skill" | "shell" | "compact"
 
 /** What may hold a session: an operation, or its removal. */

@@ -40,6 +40,16 @@ export interface ExecResult {
   readonly dropped: { readonly stdout: number; readonly stderr: number }
 }
 
+/** What to look for in the files below a folder. */
+export interface SearchRequest {
+  /** A regular expression in the syntax that RE2 and ripgrep share. */
+  readonly pattern: string
+  readonly ignoreCase: boolean
+  /** The folder, as `path` elsewhere. */
+  readonly path: string
+  readonly cwd?: string | undefined
+}
+
 /**
  * Paths are relative to the root, or absolute inside of it; any that leads out of the root, by `..` or by a link, is
  * refused with `SandboxError`. `cwd` is the folder that a relative path starts from, itself under the same rule.
@@ -63,8 +73,28 @@ export class Sandbox extends Context.Tag("baton/Sandbox")<
     /** What a folder holds, sorted by name; links are `other` and not followed. */
     readonly list: (path: string, cwd?: string) => Effect.Effect<ReadonlyArray<DirectoryEntry>, SandboxError>
     /**
-     * Runs a command in the sandbox's shell and waits for its end. Interruption and the timeout kill the whole
-     * process group, and the Effect ends when it is gone.
+     * The one name of a place, relative to the root, whatever it is called by: links are followed, and what does not
+     * exist yet is named below the real path of what does. Two paths are of one file if their places are the same.
+     */
+    readonly place: (path: string, cwd?: string) => Effect.Effect<string, SandboxError>
+    /**
+     * Makes a file hold these bytes and nothing else, with the permissions that it had; folders on the way to it are made.
+     * Who reads it meanwhile sees it as it was or as it is then. Interrupted, it has been written or not, and nothing else is left.
+     * Refused below a `.git` or a `.baton`, where it would go through a link that leads out, and for a file that has
+     * another name besides (a hard link).
+     */
+    readonly write: (path: string, bytes: Uint8Array, cwd?: string) => Effect.Effect<void, SandboxError>
+    /**
+     * Files below a folder that may hold a match, found by something quicker than reading them all; more than hold one,
+     * but none too few: without what `walk` of the tools would pass over. `undefined` where that cannot be told, and a
+     * sandbox that has no such thing leaves it out. Paths are relative to the folder.
+     */
+    readonly candidates?:
+      | ((request: SearchRequest) => Effect.Effect<ReadonlyArray<string> | undefined, SandboxError>)
+      | undefined
+    /**
+     * Runs a command in the sandbox's shell and waits for its end. Whatever it started
+     * ends with it, with its timeout and with an interruption; the Effect ends when that is gone.
      */
     readonly exec: (request: ExecRequest) => Effect.Effect<ExecResult, SandboxError>
   }

@@ -39,7 +39,12 @@ export const keep = (secret: Redacted.Redacted): Effect.Effect<void, never, Scop
 export const redact = (text: string): string => {
   if (known.size === 0) return text
   let clean = text
-  for (const secret of known.keys()) if (clean.includes(secret)) clean = clean.replaceAll(secret, mark)
+  for (const secret of known.keys()) {
+    if (clean.includes(secret)) clean = clean.replaceAll(secret, mark)
+    // In JSON it may look different.
+    const printed = JSON.stringify(secret).slice(1, -1)
+    if (printed !== secret && clean.includes(printed)) clean = clean.replaceAll(printed, mark)
+  }
   return clean
 }
 

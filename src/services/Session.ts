@@ -24,6 +24,7 @@ import type {
   SessionBusy,
   SessionNotFound,
   SessionStoreError,
+  SkillNotFound,
   StoreError,
   ToolNameConflict
 } from "./Errors.js"
@@ -88,14 +89,14 @@ export type PromptInput = string | ReadonlyArray<UserPart>
 
 /** How turns are to be run. */
 export interface TurnOptions<
-  Tools extends ReadonlyArray<Tool.Any> = [],
+  Tools extends ReadonlyArray<Tool.Listed> = [],
   Result extends AnySchema | undefined = undefined
 > {
   readonly model?: string | undefined
   /** The models tried, in order, when that one is not available after its retries. */
   readonly fallbacks?: ReadonlyArray<string> | undefined
   readonly thinking?: Thinking | undefined
-  /** Tools for this call, besides the agent's. */
+  /** Tools for this call, besides the agent's; as an agent's, they may be in lists and toolkits. */
   readonly tools?: Tools | undefined
   /** The kind of value that the model is to finish with. */
   readonly resultSchema?: Result | undefined
@@ -105,7 +106,7 @@ export interface TurnOptions<
 }
 
 export interface PromptOptions<
-  Tools extends ReadonlyArray<Tool.Any> = [],
+  Tools extends ReadonlyArray<Tool.Listed> = [],
   Result extends AnySchema | undefined = undefined,
   Busy extends PromptOnBusy = PromptOnBusy
 >
@@ -163,7 +164,7 @@ export interface Reply<A = unknown> {
 }
 
 export interface TaskOptions<
-  Tools extends ReadonlyArray<Tool.Any> = [],
+  Tools extends ReadonlyArray<Tool.Listed> = [],
   Result extends AnySchema | undefined = undefined
 >
   extends TurnOptions<Tools, Result>, OperationOptions {
@@ -173,6 +174,15 @@ export interface TaskOptions<
   readonly description?: string | undefined
   /** The folder of the child; default: the parent's. */
   readonly cwd?: string | undefined
+}
+
+export interface SkillOptions<
+  Tools extends ReadonlyArray<Tool.Listed> = [],
+  Result extends AnySchema | undefined = undefined
+>
+  extends TurnOptions<Tools, Result>, OperationOptions {
+  /** What the skill is to be used for, in the words of whoever asks. */
+  readonly args?: string | undefined
 }
 
 /** What a task brought: its child's reply. */
@@ -200,6 +210,11 @@ export type SubmitError = InvalidInput | OperationConflict | SessionNotFound | S
 
 export type TaskError = PromptError | AgentNotFound
 
+export type SkillError = PromptError | SkillNotFound
+
+/** What can be wrong with an agent: the field is named. */
+export type AgentProblem = InvalidInput | ToolNameConflict
+
 export type ShellError = OperationError | InvalidInput | SandboxError
 
 /** An open session. Plain data, and Effects that need nothing more. Each asks for the session when it is run. */
@@ -215,7 +230,7 @@ export interface Session {
   readonly resumed: Resuming | undefined
   /** Appends the input and runs turns until the model asks for no more tools, or finishes with the result. */
   readonly prompt: <
-    const Tools extends ReadonlyArray<Tool.Any> = [],
+    const Tools extends ReadonlyArray<Tool.Listed> = [],
     Result extends AnySchema | undefined = undefined,
     const Busy extends PromptOnBusy = "reject"
   >(
@@ -230,12 +245,30 @@ export interface Session {
    * Runs a prompt in a new child session. Within a tool call of this session it re-enters under the running prompt;
    * otherwise it is an operation like any other.
    */
-  readonly task: <const Tools extends ReadonlyArray<Tool.Any> = [], Result extends AnySchema | undefined = undefined>(
+  readonly task: <
+    const Tools extends ReadonlyArray<Tool.Listed> = [],
+    Result extends AnySchema | undefined = undefined
+  >(
     input: PromptInput,
     options?: TaskOptions<Tools, Result>
   ) => Effect.Effect<
     TaskReply<ValueOf<Result>>,
     TaskError | ResultError<Result>,
+    Tool.Requirements<Tools[number]> | ContextOf<Result>
+  >
+  /**
+   * Prompts with a skill's instructions, as they are when the operation begins: one of the agent's, or one that stands in
+   * `.agents/skills` of the workspace.
+   */
+  readonly skill: <
+    const Tools extends ReadonlyArray<Tool.Listed> = [],
+    Result extends AnySchema | undefined = undefined
+  >(
+    name: string,
+    options?: SkillOptions<Tools, Result>
+  ) => Effect.Effect<
+    Reply<ValueOf<Result>>,
+    SkillError | ResultError<Result>,
     Tool.Requirements<Tools[number]> | ContextOf<Result>
   >
   /**
@@ -271,15 +304,17 @@ export class Sessions extends Context.Tag("baton/Sessions")<
   Sessions,
   {
     /** Gets the session or creates it. What the agent's tools need is taken from where this is run. */
-    readonly open: <R>(options: OpenOptions<R>) => Effect.Effect<Session, InvalidSessionId | SessionStoreError, R>
+    readonly open: <R>(
+      options: OpenOptions<R>
+    ) => Effect.Effect<Session, AgentProblem | InvalidSessionId | SessionStoreError, R>
     /** Gets a session that exists; a child session too. */
     readonly get: <R>(
       options: OpenOptions<R>
-    ) => Effect.Effect<Session, InvalidSessionId | SessionNotFound | SessionStoreError, R>
+    ) => Effect.Effect<Session, AgentProblem | InvalidSessionId | SessionNotFound | SessionStoreError, R>
     /** Creates a session that does not exist. */
     readonly create: <R>(
       options: OpenOptions<R>
-    ) => Effect.Effect<Session, InvalidSessionId | SessionAlreadyExists | SessionStoreError, R>
+    ) => Effect.Effect<Session, AgentProblem | InvalidSessionId | SessionAlreadyExists | SessionStoreError, R>
     /** Every session that an application opened, oldest first; or the children of one. */
     readonly list: (parent?: string) => Effect.Effect<ReadonlyArray<SessionRow>, SessionStoreError>
     /**

@@ -2,13 +2,25 @@
  * A tool is a small value: a name, a description, schemas, and a handler.
  */
 import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FiberId from "effect/FiberId"
-import { type AnySchema, codec, explainIssue } from "./AnySchema.js"
+import type { AiTool, AiToolkit, AiWithHandler, HandlerOf, NeedsOf, ToolkitNeeds } from "./AiTool.js"
+import {
+  type AnySchema,
+  type ContextOf,
+  explainIssue,
+  type Fields,
+  type FieldsContext,
+  type FieldsType
+} from "./AnySchema.js"
 import { print } from "./Json.js"
 import type { ToolSpec } from "./Model.js"
 import { currentMark, promiseLineage } from "./SessionLock.js"
+import { codecOf, type JsonSchemaParameters, parametersOf, type AnyParameters, setProblem } from "./ToolParts.js"
+
+export { type JsonSchemaParameters, jsonSchema, type AnyParameters } from "./ToolParts.js"
 
 /** What a handler is told of the call that it serves. */
 export interface ToolCall {
@@ -57,15 +69,65 @@ export interface Tool<out R = never> extends ToolSpec {
 /** Any tool, whatever it needs. */
 export type Any = Tool<unknown>
 
-/** What a tool needs. */
-export type Requirements<T> = T extends Tool<infer R> ? R : never
+/**
+ * What may stand in a list of tools: a tool, a list of tools, and a tool or a toolkit of `@effect/ai`, with its handlers or
+ * without.
+ */
+export type Listed = Any | AiTool | AiToolkit | AiWithHandler | ReadonlyArray<Listed>
+
+/**
+ * What a tool needs, or whatever stands in a list of tools. A tool of `@effect/ai` needs its handler, which is found by the
+ * tool's name where the session is opened.
+ */
+export type Requirements<T> =
+  T extends Tool<infer R>
+    ? R
+    : T extends ReadonlyArray<infer Item>
+      ? // A list of anything: without this the type would be looked into for good.
+        [Listed] extends [Item]
+        ? unknown
+        : Requirements<Item>
+      : T extends AiTool
+        ? HandlerOf<T["name"]> | NeedsOf<T>
+        : ToolkitNeeds<T>
+
+/** One part of a result. In the text that is kept beside the parts an image is a mark, and a JSON value its text. */
+export type ContentPart =
+  | { readonly type: "text"; readonly text: string }
+  /** `data` is base64, or the bytes. */
+  | { readonly type: "image"; readonly mediaType: string; readonly data: string | Uint8Array }
+  | { readonly type: "json"; readonly value: unknown }
+
+/** A handler's value in parts. */
+export interface Content {
+  readonly [contentTypeId]: typeof contentTypeId
+  readonly parts: ReadonlyArray<ContentPart>
+}
+
+const contentTypeId: unique symbol = Symbol.for("baton/Tool/Content")
+
+/**
+ * A handler's value in parts: texts, images and JSON values, for a tool without a `success` schema. An image is at most
+ * 10 MB, all of a result at most 20 MB. One that no provider would read makes the call a failure that says which.
+ */
+export const content = (parts: ReadonlyArray<ContentPart>): Content => ({ [contentTypeId]: contentTypeId, parts })
+
+/** Whether a value was made by `content`. */
+export const isContent = (value: unknown): value is Content =>
+  typeof value === "object" && value !== null && contentTypeId in value
 
 /** What a handler may give back. */
 export type Answer<A, E, R> = Effect.Effect<A, E, R> | PromiseLike<A> | A
 
 type Value<S> = S extends AnySchema ? S["Type"] : unknown
-type Params<P> = P extends AnySchema ? P["Type"] : Record<string, never>
-type Needs<S> = S extends AnySchema ? S["Context"] : never
+type Params<P> = P extends AnySchema
+  ? P["Type"]
+  : P extends JsonSchemaParameters
+    ? Readonly<Record<string, unknown>>
+    : P extends Fields
+      ? FieldsType<P>
+      : Record<string, never>
+type Needs<S> = S extends AnySchema ? ContextOf<S> : S extends Fields ? FieldsContext<S> : never
 
 /** What a handler needs, by what it gives back. */
 export type HandlerRequirements<A> = 0 extends 1 & A
@@ -76,12 +138,12 @@ export type HandlerRequirements<A> = 0 extends 1 & A
 
 export interface Options<P, S, A, E, R> {
   readonly description: string
-  /** Schema of an object; without one the tool takes no arguments. */
+  /** Schema of an object, its fields, or its `jsonSchema`; without them the tool takes no arguments. */
   readonly parameters?: P | undefined
   /** Schema of the handler's value, encoded to JSON for the model. Without one the value is sent as it is. */
   readonly success?: S | undefined
-  /** In milliseconds. */
-  readonly deadline?: number | undefined
+  /** In milliseconds, or a Duration. */
+  readonly deadline?: number | Duration.Duration | undefined
   /** Set for a tool that is asked again until something has happened: its repetition is no lack of progress. */
   readonly polling?: boolean | undefined
   /** Set where a call may be run again that was started when its process ended. Otherwise it ends as `unknown`. */
@@ -93,9 +155,12 @@ export interface Options<P, S, A, E, R> {
   readonly run: (params: Params<P>, call: ToolCall) => A | Effect.Effect<Value<S>, E, R>
 }
 
-/** A tool from its parts. Arguments are decoded before the handler runs; a mistake in them is told to the model. */
+/**
+ * A tool from its parts. Arguments are decoded before the handler runs; a mistake in them is told to the model. What is
+ * wrong with the parts, whatever their types say, is told where the tool is used, as `InvalidInput`.
+ */
 export const make = <
-  const P extends AnySchema | undefined = undefined,
+  const P extends AnyParameters | undefined = undefined,
   const S extends AnySchema | undefined = undefined,
   E = never,
   R = never,
@@ -104,8 +169,10 @@ export const make = <
   name: string,
   options: Options<P, S, A, E, R>
 ): Tool<NoInfer<R | HandlerRequirements<A> | Needs<P> | Needs<S>>> => {
-  const parameters = options.parameters === undefined ? undefined : codec(options.parameters)
-  const success = options.success === undefined ? undefined : codec(options.success)
+  const parts: Partial<Options<P, S, A, E, R>> = typeof options === "object" && options !== null ? options : {}
+  const parameters = parts.parameters === undefined ? undefined : parametersOf(parts.parameters)
+  const success = parts.success === undefined ? undefined : codecOf(parts.success)
+  const { deadline } = parts
   let inputSchema: object | undefined
   const encode =
     success === undefined
@@ -123,17 +190,20 @@ export const make = <
     if (Either.isEither(decoded) && Either.isRight(decoded)) return run(decoded.right, call)
     return Effect.flatMap(Effect.mapError(decoded, badArguments), (params) => run(params, call))
   }
-  return {
+  const tool: Tool<R | HandlerRequirements<A> | Needs<P> | Needs<S>> = {
     name,
-    description: options.description,
-    deadline: options.deadline,
-    polling: options.polling ?? false,
-    effects: options.effects,
+    description: parts.description as string,
+    deadline: Duration.isDuration(deadline) ? Duration.toMillis(deadline) : deadline,
+    polling: parts.polling ?? false,
+    effects: parts.effects,
     get inputSchema() {
       return (inputSchema ??= parameters?.jsonSchema() ?? noParameters)
     },
     handle: handle as Tool<R | HandlerRequirements<A> | Needs<P> | Needs<S>>["handle"]
   }
+  if (typeof parts.run !== "function") setProblem(tool, { field: "run", reason: "it is not a function" })
+  else if (success?.broken !== undefined) setProblem(tool, { field: "success", reason: success.broken })
+  return tool
 }
 
 /** JSON Schema of a tool that takes no arguments. */

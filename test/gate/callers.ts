@@ -194,6 +194,29 @@ export const options = sink(
       () => ({ tools: [Tool.make("t", { description: "", parameters: Schema.Number, run: () => 1 })] }),
       /tools\.t\.parameters/
     ],
+    ...(
+      [
+        ["deadline", -1],
+        ["deadline", Number.NaN],
+        ["deadline", "2s"],
+        ["effects", "maybe"],
+        ["effects", { toString: () => canary }],
+        ["description", undefined],
+        ["description", 5],
+        ["run", undefined],
+        ["success", 5]
+      ] as const
+    ).map(
+      ([field, value]) =>
+        [
+          "R",
+          `tools: ${field} ${typeof value === "object" ? "an object" : String(value)}`,
+          () => ({
+            tools: [Tool.make("t", V.untyped({ description: "", run: () => 1, [field]: value }))]
+          }),
+          new RegExp(`tools\\.t\\.${field}: `)
+        ] as const
+    ),
     ["R", "tools: a hostile proxy", () => ({ tools: [V.hostile()] }), /tools\[0\]/]
   ]
 )

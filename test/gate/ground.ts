@@ -167,7 +167,8 @@ const refusals: ReadonlySet<string> = new Set([
   "InvalidSessionId",
   "SessionNotFound",
   "ToolNameConflict",
-  "AgentNotFound"
+  "AgentNotFound",
+  "SkillNotFound"
 ])
 
 const providerErrors: ReadonlySet<string> = new Set(["ModelUnavailable", "ModelRejected", "ContextOverflow"])
@@ -192,10 +193,18 @@ const results = ({ entries }: Evidence): ReadonlyArray<string> =>
 /** Signs that something was left out. */
 const marks = (it: Evidence): ReadonlyArray<string> => [
   ...results(it).filter((text) => limited.test(text)),
-  ...it.events.flatMap((event) => (event._tag === "Notice" && limited.test(event.message) ? [event.message] : []))
+  ...it.events.flatMap((event) => (event._tag === "Notice" && limited.test(event.message) ? [event.message] : [])),
+  ...skips(it).filter((text) => limited.test(text))
 ]
 
-const limited = /characters left out|are not shown|Only the first|there are more|ran out of its time|left out/
+/** What was found in the workspace and is not used. */
+const skips = ({ events }: Evidence): ReadonlyArray<string> =>
+  events.flatMap((event) =>
+    event._tag === "WorkspaceRead" ? event.skipped.map(({ path, reason }) => `${path}: ${reason}`) : []
+  )
+
+const limited =
+  /characters left out|are not shown|Only the first|there are more|ran out of its time|left out|only its first \d+ bytes/
 
 /** Signs that something was cleaned. */
 const flags = ({ entries, events }: Evidence): ReadonlyArray<string> => [
@@ -214,7 +223,8 @@ const told = (it: Evidence): string =>
   [
     Exit.isFailure(it.exit) ? messageOf(Cause.squash(it.exit.cause)) : "",
     ...results(it),
-    ...it.events.flatMap((event) => (event._tag === "Notice" ? [event.message] : []))
+    ...it.events.flatMap((event) => (event._tag === "Notice" ? [event.message] : [])),
+    ...skips(it)
   ].join("\n")
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : inspect(error))

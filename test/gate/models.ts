@@ -227,8 +227,31 @@ export const results = [
         }),
       /failed with null/
     ],
-    ["T", "deadline -1", () => () => running(() => Effect.never, -1), /longer than its deadline/],
-    ["A", "deadline NaN", () => () => running(() => "x", Number.NaN)],
+    ["T", "parts that are none", () => () => running(() => Tool.content(V.untyped(5))), /cannot be shown/],
+    [
+      "T",
+      "parts that are a hostile proxy",
+      () => () => running(() => Tool.content(V.untyped(V.hostile()))),
+      /cannot be shown/
+    ],
+    [
+      "T",
+      "a part that is a hostile proxy",
+      () => () => running(() => Tool.content([V.untyped(V.hostile())])),
+      /cannot be shown/
+    ],
+    [
+      "T",
+      "a JSON part that is a cycle",
+      () => () => running(() => Tool.content([{ type: "json", value: V.cyclic() }])),
+      /cannot be shown/
+    ],
+    [
+      "T",
+      "an image that holds a secret",
+      () => () => running(() => Tool.content([{ type: "image", mediaType: "image/png", data: canary }])),
+      /cannot be shown/
+    ],
     ["A", "deadline 2^31", () => () => running(() => Promise.resolve("x"), 2 ** 31)],
     ["A", "deadline Infinity", () => () => running(() => Promise.resolve("x"), Number.POSITIVE_INFINITY)],
     [

@@ -131,8 +131,8 @@ export const rows = sink(
     Effect.flatMap(sessions.open({ id: "t", agent, ...more }), (session) => session.prompt("go"))
   ),
   [
-    ["A", "an agent's name with half of a pair", opened({ agent: Agent.make(`a${V.half}`) })],
-    ["A", "an agent's name with NUL", opened({ agent: Agent.make("a\0") })],
+    ["R", "an agent's name with half of a pair", opened({ agent: Agent.make(`a${V.half}`) }), /agent\.name/],
+    ["R", "an agent's name with NUL", opened({ agent: Agent.make("a\0") }), /agent\.name/],
     ["A", "a folder with half of a pair", opened({ cwd: V.half })],
     ["A", "a folder with NUL", opened({ cwd: `${canary}\0` })]
   ]

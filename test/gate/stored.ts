@@ -31,7 +31,7 @@ type Damage = { readonly text: (body: Body, text: string) => string } | { readon
 
 const json = (change: (body: Body) => unknown): Damage => ({ text: (body) => JSON.stringify(change(body)) })
 
-const records: ReadonlyArray<readonly [name: string, damage: Damage, seq?: number]> = [
+const records: ReadonlyArray<readonly [name: string, damage: Damage, seq?: number, why?: RegExp]> = [
   ["truncated JSON", { text: (_, text) => text.slice(0, -5) }],
   ["an empty text", { text: () => "" }],
   ["no JSON", { text: () => "hello" }],
@@ -80,6 +80,37 @@ const records: ReadonlyArray<readonly [name: string, damage: Damage, seq?: numbe
       outcome: "success",
       result: ""
     }))
+  ],
+  ...(
+    [
+      ["no list", "x"],
+      ["a part that is none", [{ type: "video" }]],
+      ["a part that is null", [null]],
+      ["a text that is none", [{ type: "text", text: 1 }]],
+      ["an image without its bytes", [{ type: "image", mediaType: "image/png" }]],
+      ["an image that is bytes", [{ type: "image", mediaType: "image/png", data: [1] }]]
+    ] as const
+  ).map(([name, content]): (typeof records)[number] => [
+    `a result whose content has ${name}`,
+    json(({ at, id, operationId, parentId }) => ({
+      ...{ _tag: "ToolSettled", at, id, operationId, parentId, callId: "c", name: "n", outcome: "success", result: "" },
+      content
+    })),
+    damaged,
+    /its "content/
+  ]),
+  [
+    "a forged __proto__ in the content of a result",
+    {
+      text: ({ at, id, operationId, parentId }) =>
+        JSON.stringify({
+          ...{ _tag: "ToolSettled", at, id, operationId, parentId, callId: "c", name: "n", outcome: "success" },
+          result: "",
+          content: [{ type: "json", value: 0 }]
+        }).replace('"value":0', '"value":{"__proto__":{"polluted":true}}')
+    },
+    damaged,
+    /it has the key "__proto__"/
   ],
   [
     "a start with no call",
@@ -131,7 +162,7 @@ const inflict = (filename: string, damage: Damage, seq: number): void => {
 }
 
 /** The session is closed for operations and can be read up to the record; the one beside it is as it was. */
-const quarantined = (damage: Damage, seq: number) =>
+const quarantined = (damage: Damage, seq: number, why = /^Entry \d+ of session "s" cannot be read: .+\.$/) =>
   inFolder((folder) =>
     Effect.gen(function* () {
       const filename = join(folder, "s.db")
@@ -150,7 +181,7 @@ const quarantined = (damage: Damage, seq: number) =>
         if (error._tag !== "CorruptRecord") return
         assert.deepStrictEqual(error.readable, before.slice(0, error.seq - 1))
         assert.isAtMost(error.seq, seq + 1)
-        assert.match(error.message, /^Entry \d+ of session "s" cannot be read: .+\.$/)
+        assert.match(error.message, why)
         assert.isUndefined(({} as { readonly polluted?: boolean }).polluted)
         // What can be read is read; nothing was written.
         const replayed = yield* Effect.exit(Stream.runCollect(Stream.take(session.replay(), 8)))
@@ -202,10 +233,10 @@ const files: ReadonlyArray<readonly [name: string, make: (filename: string) => v
 export const stored: Sink = {
   name: "stored records",
   rows: [
-    ...records.map(([name, damage, seq = damaged]) => ({
+    ...records.map(([name, damage, seq = damaged, why]) => ({
       name,
       outcome: "Q" as const,
-      check: () => quarantined(damage, seq)
+      check: () => quarantined(damage, seq, why)
     })),
     ...files.map(([name, make]) => ({ name, outcome: "R" as const, check: () => refused(make) }))
   ]

@@ -4,6 +4,7 @@
 import { replies } from "./replies.js"
 import { sandbox } from "./sandbox.js"
 import { stored } from "./stored.js"
+import { instructions, skillNames, skillOptions, skills } from "./workspace.js"
 import type { Sink } from "./sink.js"
 import { agents, names, options, prompts, shell, tasks } from "./callers.js"
 import { ends, lookups, models, rows, shellOptions, taskOptions } from "./more.js"
@@ -28,5 +29,9 @@ export const table: ReadonlyArray<Sink> = [
   rows,
   ends,
   sandbox,
+  skills,
+  skillNames,
+  skillOptions,
+  instructions,
   stored
 ]

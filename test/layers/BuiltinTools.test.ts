@@ -8,7 +8,7 @@ describe("BuiltinTools", () => {
       const { tools } = yield* ground({})
       assert.deepStrictEqual(
         tools.map(({ name }) => name),
-        ["read", "glob", "grep", "bash"]
+        ["read", "write", "edit", "glob", "grep", "bash"]
       )
       for (const { description, inputSchema, name } of tools) {
         const schema = inputSchema as {
@@ -17,7 +17,7 @@ describe("BuiltinTools", () => {
           properties: Record<string, { description?: string; type?: string }>
         }
         assert.strictEqual(schema.type, "object", name)
-        assert.strictEqual(schema.required.length, 1, name)
+        assert.strictEqual(schema.required.length, { write: 2, edit: 3 }[name] ?? 1, name)
         for (const property of Object.values(schema.properties)) {
           assert.isString(property.description)
           assert.isString(property.type)
@@ -39,6 +39,8 @@ describe("BuiltinTools", () => {
       assert.include(yield* use("bash", { command: "cat a.txt", cwd: ".." }, "sub"), "top")
       for (const [name, args] of [
         ["read", { path: "../x" }],
+        ["write", { path: "../x", content: "" }],
+        ["edit", { path: "/etc/passwd", oldText: "root", newText: "" }],
         ["glob", { pattern: "*", path: ".." }],
         ["glob", { pattern: "../*" }],
         ["glob", { pattern: "/etc/*" }],

@@ -1,12 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { SqlClient } from "@effect/sql"
 import { Context, Deferred, Effect, Exit, Fiber, FastCheck as fc, Layer, Scope } from "effect"
-import { Conversation, type Errors, SessionStore } from "effect-baton"
+import { type Errors, SessionStore } from "effect-baton"
 import { SqlSessionStore } from "effect-baton/sql"
 import { SqliteClient, SqliteSessionStore } from "effect-baton/sqlite"
-import { Messages } from "effect-baton/testing"
-import Libsql from "libsql"
-import * as fs from "node:fs"
 import { contract } from "../contracts/SessionStore.js"
 import { child } from "../support/child.js"
 import { tempFolder } from "../support/folder.js"
@@ -367,97 +364,5 @@ describe("several processes", () => {
         yield* Effect.provide(kept, Layer.provide(SqlSessionStore.layer, postgres.client(name)))
       })
     )
-  )
-})
-
-describe("the format of a database", () => {
-  const reopened = (change: (sql: SqlClient.SqlClient) => Effect.Effect<unknown, unknown>) =>
-    Effect.gen(function* () {
-      const filename = yield* file
-      yield* Effect.flatMap(SqlClient.SqlClient, change).pipe(Effect.provide(SqliteSessionStore.layer({ filename })))
-      const before = fs.readFileSync(filename)
-      const error = yield* Effect.flip(Effect.void.pipe(Effect.provide(SqliteSessionStore.layer({ filename }))))
-      assert.deepStrictEqual(fs.readFileSync(filename), before)
-      return error
-    })
-
-  it.scoped("a newer one is refused, and the file stays as it is", () =>
-    Effect.gen(function* () {
-      const error = yield* reopened((sql) => sql`UPDATE baton_format SET format = 3`)
-      assert.strictEqual(error._tag, "UnsupportedFormat")
-      assert.strictEqual(
-        error.message,
-        "The session store cannot be opened: it has format 3, and this version of Baton knows format 2."
-      )
-    })
-  )
-
-  it.scoped("one that says nothing of its format is refused", () =>
-    Effect.gen(function* () {
-      const error = yield* reopened((sql) => sql`DELETE FROM baton_format`)
-      assert.strictEqual(error._tag === "UnsupportedFormat" ? error.found : 0, undefined)
-      assert.include(error.message, "does not say which format")
-    })
-  )
-
-  const fixture = (name: string) => fs.readFileSync(new URL(`../fixtures/${name}`, import.meta.url), "utf8")
-
-  it.scoped("a database of format 2 opens, and has what was written", () =>
-    Effect.gen(function* () {
-      const filename = yield* file
-      const db = new Libsql(filename)
-      db.exec(fixture("format-2.sqlite.sql"))
-      db.close()
-      yield* Effect.gen(function* () {
-        const store = yield* SessionStore.SessionStore
-        assert.deepStrictEqual(
-          (yield* store.list()).map(({ id }) => id),
-          ["every kind", "cut off 😀"]
-        )
-        assert.deepStrictEqual(yield* store.list("every kind"), [
-          { ...row("task:every kind:1", { agent: "agent", cwd: "/work", parent: "every kind", depth: 1 }), ...unowned }
-        ])
-        const cut = { ...row("cut off 😀", { agent: "agent", cwd: "/work" }), ...unowned }
-        assert.deepStrictEqual(yield* store.unsettled, [
-          {
-            ...cut,
-            owner: "engine-1",
-            epoch: 1,
-            nextSeq: 3,
-            running: { operationId: "o", kind: "prompt", since: 1_700_000_000_001 },
-            partial: "so far\n",
-            inbox: 1
-          }
-        ])
-        assert.lengthOf(yield* store.waiting({ id: cut.id, incarnation: cut.incarnation }), 1)
-        const all = yield* store.read("every kind", "every kind-1", 1)
-        assert.deepStrictEqual(new Set(all.map(({ _tag }) => _tag)).size, 10)
-        yield* store.append(append("cut off 😀", 3, { epoch: 1, lease: "claim", delivered: ["i"] }))
-      }).pipe(Effect.provide(SqliteSessionStore.layer({ filename })))
-    })
-  )
-
-  const unowned = { owner: null, leased: false, epoch: 0, nextSeq: 1, running: null, partial: null, inbox: 0 }
-
-  it.scoped("entries of format 1 are read and folded", () =>
-    Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
-      const store = yield* SessionStore.SessionStore
-      const lines = fixture("format-1.ndjson").trimEnd().split("\n")
-      yield* store.create(row("s"))
-      yield* store.append(append("s", 1, { entries: lines.map((_, i) => user(i + 1)) }))
-      const [first] = yield* sql<{ readonly place: number }>`SELECT min(place) AS place FROM baton_entries`
-      for (let i = 0; i < lines.length; i++) {
-        yield* sql`UPDATE baton_entries SET body = ${lines[i]} WHERE place = ${first!.place + i}`
-      }
-      const entries = yield* store.read("s", "s-1", 1)
-      assert.deepStrictEqual(
-        entries.map((entry) => JSON.stringify(entry)),
-        lines
-      )
-      const messages = Conversation.fold(entries)
-      assert.deepStrictEqual(Messages.problems(messages), [])
-      assert.isAbove(messages.length, 3)
-    }).pipe(Effect.provide(sqliteFresh))
   )
 })

@@ -17,10 +17,29 @@ const lookup = Tool.make("lookup", {
 
 const agent = Agent.make("triage", { instructions: "Be brief.", tools: [lookup], delegate: "off", thinking: "medium" })
 
+const png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+/** The same with an image for a result. */
+const showing = Agent.make("triage", {
+  instructions: "Be brief.",
+  tools: [
+    Tool.make("lookup", {
+      description: "Looks a ticket up",
+      parameters: Schema.Struct({ id: Schema.Number }),
+      run: () => Tool.content([{ type: "image", mediaType: "image/png", data: png }])
+    })
+  ],
+  delegate: "off",
+  thinking: "medium"
+})
+
 const call = { name: "lookup", arguments: '{"id":1}', id: "call_of_the_test" }
 
 /** Prompts twice: a call and an answer, then another answer. */
-const conversation = (layerOf: (url: string) => Layer.Layer<Model.Model, Errors.ModelNotConfigured>) =>
+const conversation = (
+  layerOf: (url: string) => Layer.Layer<Model.Model, Errors.ModelNotConfigured>,
+  who: Agent.Agent = agent
+) =>
   Effect.gen(function* () {
     const server = yield* mock([
       {
@@ -34,10 +53,11 @@ const conversation = (layerOf: (url: string) => Layer.Layer<Model.Model, Errors.
         }
       },
       { match: { hasToolResult: true, userMessage: "Ticket 1" }, response: { content: "It is open." } },
+      { match: { userMessage: "Image 1" }, response: { content: "It is open." } },
       { match: { userMessage: "Thanks" }, response: { content: "You are welcome." } }
     ])
     yield* Effect.gen(function* () {
-      const session = yield* (yield* Sessions.Sessions).open({ id: "s", agent })
+      const session = yield* (yield* Sessions.Sessions).open({ id: "s", agent: who })
       const reply = yield* session.prompt("Ticket 1?")
       assert.strictEqual(reply.text, "It is open.")
       assert.isAtLeast(reply.usage.total.input, 100)
@@ -146,6 +166,54 @@ describe("a session", () => {
           tool_calls: [{ id: call.id, type: "function", function: { name: "lookup", arguments: '{"id":1}' } }]
         },
         { role: "tool", tool_call_id: call.id, content: '{"id":1,"open":true}' }
+      ])
+    })
+  )
+
+  it.scopedLive("shows an image of a result after the results, and again as it was", () =>
+    Effect.gen(function* () {
+      const line = { type: "text", text: `[Image 1 in the result of "lookup", call ${call.id}:]` }
+      const mark = { type: "text", text: "[image 1: image/png]" }
+      const plain = (value: unknown): unknown =>
+        JSON.parse(JSON.stringify(value).replace(/,"cache_control":\{[^}]*\}/g, ""))
+
+      const anthropic = yield* conversation(
+        (apiUrl) => AiModel.layerAnthropic({ model: "claude-sonnet-4-5", apiKey, apiUrl }),
+        showing
+      )
+      assertExtends(anthropic, "messages")
+      const source = { type: "base64", media_type: "image/png", data: png }
+      const result = { type: "tool_result", tool_use_id: call.id, content: mark.text, is_error: false }
+      assert.deepStrictEqual(plain(anthropic[1].messages.at(-1)), {
+        role: "user",
+        content: [result, line, { type: "image", source }]
+      })
+
+      const openai = yield* conversation(
+        (url) => AiModel.layerOpenAi({ model: "gpt-5.1", apiKey, apiUrl: `${url}/v1` }),
+        showing
+      )
+      assertExtends(openai, "input")
+      const image_url = `data:image/png;base64,${png}`
+      assert.deepStrictEqual(openai[1].input.slice(-2), [
+        { type: "function_call_output", call_id: call.id, output: mark.text },
+        {
+          role: "user",
+          content: [
+            { type: "input_text", text: line.text },
+            { type: "input_image", image_url, detail: "auto" }
+          ]
+        }
+      ])
+
+      const compatible = yield* conversation(
+        (url) => AiModel.layerCompatible({ model: "deepseek-r1", apiUrl: `${url}/v1` }),
+        showing
+      )
+      assertExtends(compatible, "messages")
+      assert.deepStrictEqual(compatible[1].messages.slice(-2), [
+        { role: "tool", tool_call_id: call.id, content: mark.text },
+        { role: "user", content: [line, { type: "image_url", image_url: { url: image_url } }] }
       ])
     })
   )

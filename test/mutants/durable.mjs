@@ -334,8 +334,8 @@ export const durable = [
   {
     name: "resume: how it was asked is forgotten",
     file: prompt,
-    find: "run(running, turnOptionsOf(request), wanted, inherited?.call, past)",
-    replace: "run(running, undefined, wanted, inherited?.call, past)",
+    find: "turns(running, turnOptionsOf(request), wanted, inherited?.call, past)",
+    replace: "turns(running, undefined, wanted, inherited?.call, past)",
     tests: byResumption
   },
   {
@@ -600,8 +600,8 @@ export const durable = [
   {
     name: "submit: what runs stays in the inbox",
     file: prompt,
-    find: "named: name, request, delivered: [id] }",
-    replace: "named: name, request, delivered: id === undefined ? [id] : [] }",
+    find: "named: name, request, delivered: [id], ",
+    replace: "named: name, request, delivered: id === undefined ? [id] : [], ",
     tests: bySubmit
   },
   {

@@ -161,7 +161,7 @@ export const limits = [
   {
     name: "progress: the same call with another result is none",
     file: progress,
-    find: "      it.result === other.result &&\n",
+    find: "      sameResult(it.result, other.result) &&\n",
     replace: "",
     tests: byLimits
   },

@@ -8,6 +8,11 @@ import { kernel } from "./kernel.mjs"
 import { limits } from "./limits.mjs"
 import { loop } from "./loop.mjs"
 import { policies } from "./policies.mjs"
+import { toolValues } from "./toolValues.mjs"
+import { sandbox } from "./sandbox.mjs"
+import { tools } from "./tools.mjs"
+import { virtuals } from "./virtual.mjs"
+import { workspaces } from "./workspace.mjs"
 
 export const mutants = [
   ...kernel.map((mutant) => ({ ...mutant, tests: ["test/laws"] })),
@@ -15,5 +20,10 @@ export const mutants = [
   ...loop,
   ...policies,
   ...engine,
-  ...durable
+  ...durable,
+  ...toolValues,
+  ...sandbox,
+  ...tools,
+  ...workspaces,
+  ...virtuals
 ]

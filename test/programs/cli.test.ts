@@ -326,6 +326,8 @@ describe("exit codes", () => {
     assert.strictEqual(exitCode(Exit.fail(new Errors.LimitReached({ limit: "turns", value: 1 }))), 1)
     assert.strictEqual(exitCode(Exit.die(new Error("a defect"))), 1)
     assert.strictEqual(exitCode(Exit.fail(new Errors.ModelNotConfigured({ model: "x" }))), 2)
+    assert.strictEqual(exitCode(Exit.fail(new Errors.SkillNotFound({ skill: "x", known: [] }))), 2)
+    assert.strictEqual(exitCode(Exit.fail(new Errors.AgentNotFound({ agent: "x", known: [] }))), 2)
     assert.strictEqual(exitCode(Exit.fail(busy)), 3)
     assert.strictEqual(exitCode(Exit.interrupt(FiberId.none)), 130)
     // What failed while others were interrupted for it has failed.

@@ -9,6 +9,7 @@ import { SessionLock } from "../../src/services/SessionLock.js"
 import { forAll, runs, timeout } from "../laws/support/property.js"
 import { runSeeded } from "../support/SeededScheduler.js"
 import { openEngine } from "../support/stage.js"
+import { emptySandbox } from "../support/emptySandbox.js"
 
 const names = ["work", "broken", "task", "inner", "missing", "steer", "slow"] as const
 
@@ -151,7 +152,7 @@ const check = ({ callers, cut, replies, seed }: Case): string | undefined => {
   })
   const agent = Agent.make("a", { tools: [...simple, inner, slow], subagents: [mid], delegate: "off" })
   const exec = () => Effect.as(Effect.repeatN(Effect.yieldNow(), 20), { stdout: "", stderr: "", exitCode: 0 })
-  const sandbox = Layer.succeed(Sandbox.Sandbox, { exec } as unknown as Sandbox.Sandbox["Type"])
+  const sandbox = Layer.succeed(Sandbox.Sandbox, emptySandbox(exec))
   const limits = { turns: 4, retries: 1 }
 
   const all: Array<Event.Event> = []

@@ -17,6 +17,7 @@ import {
 } from "effect-baton"
 import { echo, engine, engineOver, messagesOf, open, recorder } from "../support/engine.js"
 import { problems } from "../support/validMessages.js"
+import { emptySandbox } from "../support/emptySandbox.js"
 
 type Store = Context.Tag.Service<SessionStore.SessionStore>
 
@@ -270,15 +271,12 @@ describe("what is wrong in itself", () => {
           Layer.mergeAll(
             SessionStore.layerMemory,
             Model.layerScripted([Script.always("ok")]),
-            Layer.succeed(Sandbox.Sandbox, {
-              root: "/",
-              read: () => Effect.die("unused"),
-              stat: () => Effect.die("unused"),
-              list: () => Effect.die("unused"),
-              exec: () => {
+            Layer.succeed(
+              Sandbox.Sandbox,
+              emptySandbox(() => {
                 throw new Error("thrown")
-              }
-            } satisfies typeof Sandbox.Sandbox.Service)
+              })
+            )
           )
         )
       )

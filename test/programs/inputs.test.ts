@@ -57,8 +57,8 @@ describe("what is wrong in itself", () => {
         run: () => "x"
       })
       const bare = Tool.make("bare", { description: "", parameters: Schema.Number, run: () => "x" })
-      const first = yield* Effect.flip((yield* open(Agent.make("a", { tools: [url] }))).prompt("x"))
-      assert.match(first.message, /^Invalid input at tools\.fetch\.parameters: Missing annotation/)
+      const first = yield* Effect.flip(open(Agent.make("a", { tools: [url] })))
+      assert.match(first.message, /^Invalid input at agent\.tools\.fetch\.parameters: Missing annotation/)
       const second = yield* Effect.flip((yield* open(Agent.make("a"))).prompt("x", { tools: [bare] }))
       assert.strictEqual(second.message, "Invalid input at tools.bare.parameters: it is not the schema of an object.")
     }).pipe(Effect.provide(ok))

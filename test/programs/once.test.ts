@@ -3,8 +3,9 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Schema, TestClock } from "effect"
-import { Agent, Engine, Errors, Model, Sandbox, Script, Sessions, SessionStore, Tool } from "effect-baton"
+import { Agent, Engine, Errors, Model, Sandbox, Script, Sessions, SessionStore, Skill, Tool } from "effect-baton"
 import { begin, gate, settle } from "../support/stage.js"
+import { emptySandbox } from "../support/emptySandbox.js"
 
 const runs: Array<string> = []
 const act = Tool.make("act", {
@@ -12,7 +13,8 @@ const act = Tool.make("act", {
   run: (_, { key }) => Effect.sync(() => void runs.push(key))
 })
 const child = Agent.make("child", { tools: [act], delegate: "off" })
-const agent = Agent.make("lead", { tools: [act], subagents: [child], delegate: "off" })
+const review = Skill.make("review", { description: "Reviews a change", instructions: "Look twice." })
+const agent = Agent.make("lead", { tools: [act], subagents: [child], skills: [review], delegate: "off" })
 const Answer = Schema.Struct({ at: Schema.DateFromString })
 
 const script = [
@@ -24,13 +26,15 @@ const script = [
 
 /** A shell that counts how often it was asked. */
 const sandbox = (commands: Array<string>) =>
-  Layer.succeed(Sandbox.Sandbox, {
-    exec: ({ command }: { readonly command: string }) =>
+  Layer.succeed(
+    Sandbox.Sandbox,
+    emptySandbox(({ command }) =>
       Effect.sync(() => {
         commands.push(command)
-        return { exitCode: 3, stdout: "out", stderr: "err", dropped: 0 }
+        return { exitCode: 3, stdout: "out", stderr: "err" }
       })
-  } as unknown as Context.Tag.Service<typeof Sandbox.Sandbox>)
+    )
+  )
 
 /** Engines that follow each other on one store, each a process of its own. */
 const processes = (also: Script.Script = [], commands: Array<string> = []) =>
@@ -110,6 +114,25 @@ describe("an operation that its caller names", () => {
       const second = yield* Effect.flip((yield* next).prompt("fail", { operationId: "1" }))
       assert.instanceOf(second, Errors.ModelRejected)
       assert.deepStrictEqual(second, first)
+    })
+  )
+
+  it.scoped("a skill gives what it gave, and is another operation with other words", () =>
+    Effect.gen(function* () {
+      const { memory, next } = yield* processes()
+      const options = { operationId: "1", args: "go on" } as const
+      const reply = yield* (yield* next).skill("review", options)
+      const written = memory.get("s")!.entries.length
+      assert.deepStrictEqual(yield* (yield* next).skill("review", options), reply)
+      assert.deepStrictEqual([runs.length, memory.get("s")!.entries.length], [1, written])
+      const other = yield* Effect.flip((yield* next).skill("review", { ...options, args: "go back" }))
+      const prompt = yield* Effect.flip((yield* next).prompt("go on", { operationId: "1" }))
+      assert.deepStrictEqual([other._tag, prompt._tag], ["OperationConflict", "OperationConflict"])
+      const elsewhere = yield* Effect.flip((yield* next).skill("release", options))
+      assert.strictEqual(elsewhere._tag, "OperationConflict")
+      const unknown = { operationId: "2" } as const
+      assert.strictEqual((yield* Effect.flip((yield* next).skill("none", unknown)))._tag, "SkillNotFound")
+      assert.strictEqual(memory.get("s")!.entries.length, written)
     })
   )
 

@@ -22,6 +22,7 @@ import type { Input } from "../../src/services/Inbox.js"
 import { open } from "../support/engine.js"
 import { begin, type Gate, gate, linesOf, type openEngine, type Play, settle, stage } from "../support/stage.js"
 import { problems } from "../support/validMessages.js"
+import { emptySandbox } from "../support/emptySandbox.js"
 
 const plain = Agent.make("a", { delegate: "off" })
 
@@ -206,7 +207,7 @@ describe("steer", () => {
           const at = yield* gate
           const on = stage((lines) => (lines[0] === "user: sub" ? { before: at.stop, text: "child" } : "alone"))
           const exec = () => Effect.as(at.stop, { stdout: "", stderr: "", exitCode: 0 })
-          const sandbox = Layer.succeed(Sandbox.Sandbox, { exec } as unknown as Sandbox.Sandbox["Type"])
+          const sandbox = Layer.succeed(Sandbox.Sandbox, emptySandbox(exec))
           yield* Effect.gen(function* () {
             const session = yield* open(Agent.make("a"))
             const running = yield* begin(operate(session, kind))
@@ -774,7 +775,10 @@ describe("rollback", () => {
       for (const kind of ["shell", "task"] as const) {
         const at = yield* gate
         const on = stage((lines) => (lines[0] === "user: sub" ? { before: at.stop, text: "child" } : "right"))
-        const sandbox = Layer.succeed(Sandbox.Sandbox, { exec: () => at.stop } as unknown as Sandbox.Sandbox["Type"])
+        const sandbox = Layer.succeed(
+          Sandbox.Sandbox,
+          emptySandbox(() => at.stop)
+        )
         yield* Effect.gen(function* () {
           const session = yield* open(Agent.make("a"))
           yield* begin(Effect.exit(operate(session, kind)))

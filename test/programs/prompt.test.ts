@@ -55,21 +55,19 @@ describe("a reply", () => {
 
 describe("refusals", () => {
   const names = (tools: ReadonlyArray<Tool.Tool>) =>
-    Effect.flatMap(open(Agent.make("a", { tools })), (session) => Effect.flip(session.prompt("x"))).pipe(
-      Effect.provide(engine([Script.always("ok")]))
-    )
+    Effect.flip(open(Agent.make("a", { tools }))).pipe(Effect.provide(engine([Script.always("ok")])))
 
   it.effect("reserved and doubled tool names, before anything is written", () =>
     Effect.gen(function* () {
       const named = (name: string) => Tool.make(name, { description: "", run: () => "" })
       for (const name of ["task", "finish", "give_up", "activate_skill", "read_skill_resource"]) {
         const error = yield* names([named(name)])
-        assert.strictEqual(error.message, `A tool may not be named "${name}": that name is reserved.`)
+        assert.strictEqual(error.message, `A tool may not be named "${name}" (agent.tools[0]): that name is reserved.`)
       }
-      assert.strictEqual((yield* names([echo, echo])).message, 'Two tools are named "echo".')
+      assert.strictEqual((yield* names([echo, echo])).message, 'Two tools are named "echo" (agent.tools[1]).')
       assert.strictEqual(
         (yield* names([named("my tool")])).message,
-        'A tool may not be named "my tool": a name has 1 to 64 letters, digits, underscores or hyphens.'
+        'A tool may not be named "my tool" (agent.tools[0]): a name has 1 to 64 letters, digits, underscores or hyphens.'
       )
     })
   )

@@ -4,10 +4,23 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, Schema, Scope, TestClock } from "effect"
-import { Agent, Engine, type Entry, Errors, Model, Sandbox, Script, Sessions, SessionStore, Tool } from "effect-baton"
+import {
+  Agent,
+  Engine,
+  type Entry,
+  Errors,
+  Model,
+  Sandbox,
+  Script,
+  Sessions,
+  SessionStore,
+  Skill,
+  Tool
+} from "effect-baton"
 import { StoreJournal } from "effect-baton/testing"
 import { problems } from "../support/recoveries.js"
 import { begin, settle } from "../support/stage.js"
+import { emptySandbox } from "../support/emptySandbox.js"
 
 type Writes = ReadonlyArray<StoreJournal.StoreWrite>
 
@@ -36,7 +49,8 @@ const resumedIn = (agent: Agent.Agent) => (sessions: Context.Tag.Service<Session
 
 const look = Tool.make("look", { description: "Looks", effects: "pure", run: () => Effect.succeed("as before") })
 const child = Agent.make("child", { tools: [look], delegate: "off" })
-const agent = Agent.make("lead", { tools: [look], subagents: [child], delegate: "off" })
+const review = Skill.make("review", { description: "Reviews a change", instructions: "Look twice." })
+const agent = Agent.make("lead", { tools: [look], subagents: [child], skills: [review], delegate: "off" })
 
 const used = { input: 10, output: 5, cacheRead: 0, cacheWrite: 0, reasoning: 0 }
 const looks = (n: number): Script.Turn => ({ calls: [Script.call("look", { n })], usage: used })
@@ -78,6 +92,13 @@ const cases: Readonly<
     run: (session) => session.prompt("go"),
     tag: undefined
   },
+  "the skill that it was asked for, and those that it may load": {
+    script: [
+      Script.on("Follow", { calls: [Script.call("activate_skill", { name: "review" })], usage: used }, looks(2), "done")
+    ],
+    run: (session) => session.skill("review"),
+    tag: undefined
+  },
   "as many tokens as it may use": {
     script: [Script.always(looks(1), looks(2), looks(3), looks(4), looks(5))],
     run: (session) => session.prompt("go", { limits: { tokens: 45 } }),
@@ -111,6 +132,29 @@ describe("an operation that is gone on with has", () => {
       })
     )
   }
+})
+
+describe("skills that came after an operation's start", () => {
+  it.effect("are none of it, and are there for the next", () =>
+    Effect.gen(function* () {
+      const load = Script.calls(Script.call("activate_skill", { name: "later" }))
+      const script = [Script.on("go", load, "done"), Script.on("next", load, "done")]
+      const whole = yield* life([], script, (sessions) =>
+        Effect.flatMap(sessions.open({ id: "s", agent }), (session) => session.prompt("go"))
+      )
+      const later = Skill.make("later", { description: "Came later", instructions: "Too late." })
+      const richer = Agent.make("lead", { tools: [look], subagents: [child], skills: [review, later], delegate: "off" })
+      const { kept } = yield* life(whole.writes.slice(0, 2), script, (sessions) =>
+        Effect.flatMap(sessions.open({ id: "s", agent: richer }), (session) =>
+          Effect.zipRight(session.resumed!.ended, session.prompt("next"))
+        )
+      )
+      assert.deepStrictEqual(
+        kept.get("s")!.entries.flatMap((it) => (it._tag === "ToolSettled" ? [it.result] : [])),
+        ['There is no skill "later". The skills are: review.', "Skill later:\n\nToo late."]
+      )
+    })
+  )
 })
 
 describe("children of a tool's own code", () => {
@@ -203,13 +247,15 @@ describe("a command that was cut", () => {
   it.effect("is not run again, and no model is asked what became of it", () =>
     Effect.gen(function* () {
       const commands: Array<string> = []
-      const sandbox = Layer.succeed(Sandbox.Sandbox, {
-        exec: ({ command }: { readonly command: string }) =>
+      const sandbox = Layer.succeed(
+        Sandbox.Sandbox,
+        emptySandbox(({ command }) =>
           Effect.sync(() => {
             commands.push(command)
-            return { exitCode: 0, stdout: "out", stderr: "", dropped: 0 }
+            return { exitCode: 0, stdout: "out", stderr: "" }
           })
-      } as unknown as Context.Tag.Service<typeof Sandbox.Sandbox>)
+        )
+      )
       const asked: Array<string> = []
       const script = [Script.always(({ prompt }) => (asked.push(prompt), "a word"))]
       const whole = yield* life(
@@ -263,6 +309,7 @@ describe("a reply that was cut by the engine's end", () => {
         entries.map((it) => (it._tag === "Assistant" ? `${it._tag} ${it.finish}` : it._tag)),
         [
           "OperationStarted",
+          "WorkspaceRead",
           "User",
           "Assistant interrupted",
           "OperationResumed",

@@ -143,6 +143,18 @@ describe("secrets", () => {
     }).pipe(Effect.provide(engine(script)))
   )
 
+  it.scoped("are in no JSON, where they look different", () =>
+    Effect.gen(function* () {
+      const secret = 'first "line"\nand \\ the second'
+      yield* Secrets.keep(Redacted.make(secret))
+      const leak = Tool.make("leak", { description: "", run: () => ({ deep: [secret, { [secret]: 1 }] }) })
+      const session = yield* open(Agent.make("a", { tools: [leak, fail] }))
+      yield* session.prompt("go")
+      const [settled] = (yield* session.history).filter((entry) => entry._tag === "ToolSettled")
+      assert.strictEqual(settled?.result, '{"deep":["<redacted>",{"<redacted>":1}]}')
+    }).pipe(Effect.provide(engine(script)))
+  )
+
   it.effect("are forgotten with their scope", () =>
     Effect.gen(function* () {
       const twice = Effect.zipRight(Secrets.keep(Redacted.make(canary)), Secrets.keep(Redacted.make(canary)))

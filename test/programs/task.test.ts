@@ -12,6 +12,7 @@ import {
   Tool
 } from "effect-baton"
 import { engine, engineOver, messagesOf, open, recorder } from "../support/engine.js"
+import { emptySandbox } from "../support/emptySandbox.js"
 
 const usage = (n: number) => ({ input: n, output: 10 * n, cacheRead: 0, cacheWrite: 0, reasoning: 0 })
 
@@ -362,12 +363,9 @@ describe("usage", () => {
 })
 
 describe("shell", () => {
-  const sandbox = Layer.succeed(Sandbox.Sandbox, {
-    root: "/",
-    read: () => Effect.die("unused"),
-    stat: () => Effect.die("unused"),
-    list: () => Effect.die("unused"),
-    exec: ({ command, cwd, env }) =>
+  const sandbox = Layer.succeed(
+    Sandbox.Sandbox,
+    emptySandbox(({ command, cwd, env }) =>
       command === "hang"
         ? Effect.never
         : command === "refuse"
@@ -378,7 +376,8 @@ describe("shell", () => {
               exitCode: command === "false" ? 1 : 0,
               dropped: { stdout: 0, stderr: 0 }
             })
-  } satisfies typeof Sandbox.Sandbox.Service)
+    )
+  )
 
   const shell = engineOver(
     Layer.mergeAll(SessionStore.layerMemory, ModelModule.layerScripted([Script.always("ok")]), sandbox)

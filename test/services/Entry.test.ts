@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Schema } from "effect"
-import { Agent, Engine, Errors, Model, Script, Sessions, SessionStore, Tool } from "effect-baton"
+import { Agent, Engine, Errors, Model, Script, Sessions, SessionStore, Skill, Tool } from "effect-baton"
 import { Entry } from "effect-baton/schema"
 import { StoreJournal } from "effect-baton/testing"
 import { engine, open } from "../support/engine.js"
@@ -31,8 +31,12 @@ const resumed = Effect.gen(function* () {
 describe("the record format", () => {
   it.effect("takes every entry that a session writes, and gives it back from its text as it was", () =>
     Effect.gen(function* () {
+      const skill = Skill.make("review", { description: "Reviews", instructions: "Look." })
       const tool = Tool.make("t", { description: "", run: () => "x".repeat(60_000) })
-      const session = yield* (yield* Sessions.Sessions).open({ id: "s", agent: Agent.make("a", { tools: [tool] }) })
+      const session = yield* (yield* Sessions.Sessions).open({
+        id: "s",
+        agent: Agent.make("a", { tools: [tool], skills: [skill] })
+      })
       yield* session.prompt([
         { type: "text", text: "go" },
         { type: "image", mediaType: "image/png", data: "iVBORw0KGgo=" }

@@ -82,6 +82,14 @@ describe("what is loaded", () => {
     assert.isTrue(loadedBy(["src/layers/sql/store.ts"]).has(schema))
   })
 
+  it("by the virtual sandbox, before its layer is built: no shell, no schema", () => {
+    const loaded = loadedBy(["src/virtual.ts"])
+    assert.isTrue(loaded.has("src/layers/virtual/Thread.ts"))
+    assert.deepStrictEqual(heavy(loaded), [])
+    assert.isFalse(loaded.has("just-bash"))
+    assert.isFalse(loaded.has("src/layers/virtual/guest.ts"))
+  })
+
   it("by the testing kit: neither of them, no test runner, and nothing of it by the package itself", () => {
     const loaded = loadedBy(["src/testing.ts"])
     assert.isTrue(loaded.has("src/layers/testing/Laws.ts"))

@@ -6,11 +6,11 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer } from "effect"
-import * as BuiltinTools from "../../dist/layers/BuiltinTools.js"
+import * as AgentFile from "../../dist/layers/AgentFile.js"
+import * as CliEngine from "../../dist/layers/CliEngine.js"
 import * as CliStore from "../../dist/layers/CliStore.js"
 import * as Engine from "../../dist/layers/Engine.js"
 import { isGone } from "../../dist/layers/history/ownerName.js"
-import * as NodeSandbox from "../../dist/layers/NodeSandbox.js"
 import * as ScriptedModel from "../../dist/layers/ScriptedModel.js"
 import * as Signals from "../../dist/layers/Signals.js"
 import * as Stdio from "../../dist/layers/Stdio.js"
@@ -29,6 +29,8 @@ const script = [
   on("then fail", { before: hang, fail: new ModelRejected({ model: "m", reason: "it will not" }) }),
   on("hang", { before: hang, text: "It hangs no more." }),
   on("again", "Here I am."),
+  on("ticket", calls(call("ticket", { id: 7 })), (seen) => `Found: ${seen.results.at(-1).text}`),
+  on("delegate", calls(task("ticket", { agent: "reproducer" })), (seen) => `Brought: ${seen.results.at(-1).text}`),
   on("evil", calls(call("bash", { command: "printf '\\033[31mred\\033[0m \\033]0;title\\007'" })), {
     text: "\u001b[2J\u001b]0;owned\u0007evil \u009b31m\u202eanswer\r\n",
     chunk: 3
@@ -37,15 +39,17 @@ const script = [
 ]
 
 const engine = (setup) =>
-  Layer.provideMerge(
-    Engine.layer,
-    Layer.merge(CliStore.layer(setup), Layer.provideMerge(BuiltinTools.layer, NodeSandbox.layer({ root: setup.cwd })))
-  ).pipe(Layer.provide(ScriptedModel.layer(script)))
+  Layer.provideMerge(Engine.layer, Layer.merge(CliStore.layer(setup), CliEngine.sandbox(setup.cwd))).pipe(
+    Layer.provide(ScriptedModel.layer(script))
+  )
 
 Signals.run((stop) =>
   Cli.run(process.argv, {
     version: "0.0.0",
     engine,
+    sandbox: CliEngine.sandbox,
+    agent: AgentFile.load,
+    errors: Stdio.errors,
     store: CliStore.layer,
     exists: CliStore.exists,
     stop,

@@ -3,8 +3,10 @@ import { Context, Effect, Layer } from "effect"
 import { BuiltinTools, NodeSandbox } from "effect-baton/node"
 import { Limits } from "../../src/services/Limits.js"
 import { Sandbox, SandboxTools } from "../../src/services/Sandbox.js"
-import type { ToolCall } from "../../src/services/Tool.js"
+import { callIn } from "./toolCall.js"
 import { plant, tempFolder, type Tree } from "./folder.js"
+
+export { callIn } from "./toolCall.js"
 
 /** The tools over a new folder: each call gives the text that the model gets, or fails with it. */
 export const ground = (tree: Tree) =>
@@ -15,25 +17,17 @@ export const ground = (tree: Tree) =>
       Layer.provideMerge(BuiltinTools.layer, NodeSandbox.layer({ root, killGrace: 100 }))
     )
     const tools = Context.get(context, SandboxTools)
+    const handle = (name: string, args: object, cwd = ".") =>
+      tools.find((tool) => tool.name === name)!.handle(args, callIn(cwd))
     const use = (name: string, args: object, cwd = ".") =>
-      Effect.map(tools.find((tool) => tool.name === name)!.handle(args, callIn(cwd)), (value) => {
+      Effect.map(handle(name, args, cwd), (value) => {
         if (typeof value !== "string") assert.fail("a tool gave no text")
         assert.isAtMost(value.length, Context.get(context, Limits).toolResult)
         assert.isTrue(value.isWellFormed())
         return value
       })
-    return { root, tools, use, sandbox: Context.get(context, Sandbox) }
+    return { root, tools, handle, use, sandbox: Context.get(context, Sandbox) }
   })
-
-export const callIn = (cwd: string): ToolCall => ({
-  callId: "call-1",
-  key: "key-1",
-  session: "session-1",
-  operationId: "operation-1",
-  cwd,
-  signal: new AbortController().signal,
-  runPromise: (effect) => Effect.runPromise(effect)
-})
 
 export const lines = (text: string) => text.split("\n").filter((line) => line !== "" && !line.startsWith("["))
 

@@ -1,6 +1,10 @@
+import * as AiTool from "@effect/ai/Tool"
+import * as Toolkit from "@effect/ai/Toolkit"
 import * as Foreign from "@effect/schema/Schema"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { describe, expectTypeOf, it } from "vitest"
 import * as Agent from "../../src/services/Agent.js"
@@ -64,6 +68,48 @@ describe("Tool.make", () => {
         expectTypeOf(params).toEqualTypeOf<Params>()
       }
     })
+  })
+
+  it("infers the parameters from fields, and knows nothing of those of a JSON Schema", () => {
+    Tool.make("own", {
+      description,
+      parameters: { id: Schema.NumberFromString, note: Schema.optional(Schema.String) },
+      run: (params) => {
+        expectTypeOf(params).toEqualTypeOf<{ readonly id: number; readonly note?: string | undefined }>()
+      }
+    })
+    Tool.make("foreign", {
+      description,
+      parameters: { id: Foreign.NumberFromString, own: Schema.String },
+      run: (params) => {
+        expectTypeOf(params).toEqualTypeOf<{ readonly id: number; readonly own: string }>()
+      }
+    })
+    Tool.make("json", {
+      description,
+      parameters: Tool.jsonSchema({ type: "object" }),
+      run: (params) => {
+        expectTypeOf(params).toEqualTypeOf<Readonly<Record<string, unknown>>>()
+      }
+    })
+    const needs = Tool.make("needs", { description, parameters: { n: Numbered }, run: ({ n }) => n })
+    expectTypeOf(needs).toEqualTypeOf<Tool.Tool<Names>>()
+    const foreign = Tool.make("needs", { description, parameters: { n: ForeignNumbered }, run: ({ n }) => n })
+    expectTypeOf(foreign).toEqualTypeOf<Tool.Tool<Names>>()
+    // @ts-expect-error -- a field that is no schema
+    Tool.make("wrong", { description, parameters: { id: "string" }, run: () => 1 })
+    // @ts-expect-error -- effects that are none
+    Tool.make("wrong", { description, effects: "maybe", run: () => 1 })
+    // @ts-expect-error -- a text is no deadline
+    Tool.make("wrong", { description, deadline: "2s", run: () => 1 })
+    Tool.make("deadline", { description, deadline: Duration.seconds(2), run: () => 1 })
+    const content = Tool.make("content", {
+      description,
+      run: () => Effect.as(Names, Tool.content([{ type: "json", value: 1 }]))
+    })
+    expectTypeOf(content).toEqualTypeOf<Tool.Tool<Names>>()
+    // @ts-expect-error -- a part that is none
+    Tool.content([{ type: "video", data: "" }])
   })
 
   it("takes the decoded result", () => {
@@ -170,5 +216,82 @@ describe("a tool that is made where it is used", () => {
     const call = (session: Sessions.Session) =>
       session.prompt("x", { tools: [Tool.make("t", { description: "", run: () => 1 })] })
     expectTypeOf<Effect.Effect.Context<ReturnType<typeof call>>>().toEqualTypeOf<never>()
+  })
+})
+
+describe("tools and toolkits of @effect/ai in a list", () => {
+  const own = Tool.make("own", { description, run: () => Tickets })
+  const plain = AiTool.make("plain", { parameters: { id: Schema.String } })
+  const needy = AiTool.make("needy", { dependencies: [Names] })
+  const decoding = AiTool.make("decoding", { parameters: { n: Numbered } })
+  class Request extends Schema.TaggedRequest<Request>()("Request", {
+    payload: { id: Schema.String },
+    success: Schema.Void,
+    failure: Schema.Never
+  }) {}
+  const kit = Toolkit.make(plain, needy)
+  const merged = Toolkit.merge(kit, Toolkit.make(decoding, AiTool.fromTaggedRequest(Request)))
+  const search = AiTool.providerDefined({ id: "a.search", toolkitName: "Search", providerName: "search", args: {} })({})
+
+  it("need their handlers, and what their tools need besides", () => {
+    expectTypeOf(Agent.make("a", { tools: [kit] })).toEqualTypeOf<
+      Agent.Agent<AiTool.Handler<"plain"> | AiTool.Handler<"needy"> | Names>
+    >()
+    expectTypeOf(Agent.make("a", { tools: [own, [merged]] })).toEqualTypeOf<
+      Agent.Agent<
+        | Tickets
+        | Names
+        | AiTool.Handler<"plain">
+        | AiTool.Handler<"needy">
+        | AiTool.Handler<"decoding">
+        | AiTool.Handler<"Request">
+      >
+    >()
+    expectTypeOf(Agent.make("a", { tools: [own, [[own], []]] })).toEqualTypeOf<Agent.Agent<Tickets>>()
+  })
+
+  it("need anything where they may be anything", () => {
+    const list: ReadonlyArray<Tool.Listed> = [kit, [own]]
+    expectTypeOf(Agent.make("a", { tools: list })).toEqualTypeOf<Agent.Agent<unknown>>()
+    expectTypeOf(Agent.make("a", { tools: [[list]] })).toEqualTypeOf<Agent.Agent<unknown>>()
+  })
+
+  it("need no handlers where they bring them", () => {
+    const handled = {} as Effect.Effect.Success<typeof merged>
+    expectTypeOf(Agent.make("a", { tools: [handled] })).toEqualTypeOf<Agent.Agent<Names>>()
+  })
+
+  it("by themselves need what the layer of a toolkit gives", () => {
+    const open = <R>(_agent: Agent.Agent<R>): Effect.Effect<void, never, R> => Effect.context<R>() as never
+    const handlers = kit.toLayer({ plain: () => Effect.void, needy: () => Effect.void })
+    const names = Layer.succeed(Names, new Map())
+    const agent = Agent.make("a", { tools: [plain, needy] })
+    const opened = Effect.provide(open(agent), Layer.merge(handlers, names))
+    expectTypeOf(opened).toEqualTypeOf<Effect.Effect<void>>()
+    const bare = Effect.provide(open(agent), handlers)
+    expectTypeOf(bare).toEqualTypeOf<Effect.Effect<void, never, Names>>()
+    const unhandled = Effect.provide(open(agent), names)
+    expectTypeOf<Effect.Effect.Context<typeof unhandled>["name"]>().toEqualTypeOf<"plain" | "needy">()
+    const other = Toolkit.make(AiTool.make("other")).toLayer({ other: () => Effect.void })
+    const strange = Effect.provide(open(Agent.make("a", { tools: [plain] })), other)
+    expectTypeOf<Effect.Effect.Context<typeof strange>["name"]>().toEqualTypeOf<"plain">()
+    const ofKit = Effect.provide(open(Agent.make("a", { tools: [kit] })), Layer.merge(handlers, names))
+    expectTypeOf(ofKit).toEqualTypeOf<Effect.Effect<void>>()
+  })
+
+  it("are needed by a call that brings them", () => {
+    const call = (session: Sessions.Session) => session.prompt("x", { tools: [[own], kit] })
+    expectTypeOf<Effect.Effect.Context<ReturnType<typeof call>>>().toEqualTypeOf<
+      Tickets | Names | AiTool.Handler<"plain"> | AiTool.Handler<"needy">
+    >()
+  })
+
+  it("that a provider runs are refused", () => {
+    // @ts-expect-error -- its provider runs it
+    Agent.make("a", { tools: [search] })
+    // @ts-expect-error -- its provider runs it
+    Agent.make("a", { tools: [Toolkit.make(search)] })
+    // @ts-expect-error -- a schema is no tool
+    Agent.make("a", { tools: [Request] })
   })
 })

@@ -9,13 +9,13 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as Schema from "effect/Schema"
-import type { Message, ToolResult } from "../../services/Conversation.js"
+import { imagesOf, type Message, type ToolResult } from "../../services/Conversation.js"
 import type { AssistantPart, UserPart } from "../../services/Entry.js"
 import type { ModelRequest, ToolSpec } from "../../services/Model.js"
 
 /** The whole request as a prompt. Throws `Unreadable` where an image is not base64. */
 export const promptOf = (request: ModelRequest): Prompt.Prompt => {
-  const messages = request.messages.map(messageOf)
+  const messages = request.messages.flatMap(messagesOf)
   return Prompt.fromMessages(
     request.instructions === "" ? messages : [Prompt.systemMessage({ content: request.instructions }), ...messages]
   )
@@ -24,9 +24,9 @@ export const promptOf = (request: ModelRequest): Prompt.Prompt => {
 /** Something in the history that no provider could be sent. */
 export class Unreadable extends Error {}
 
-const messages = new WeakMap<Message, Prompt.Message>()
+const messages = new WeakMap<Message, ReadonlyArray<Prompt.Message>>()
 
-const messageOf = (message: Message): Prompt.Message => {
+const messagesOf = (message: Message): ReadonlyArray<Prompt.Message> => {
   let translated = messages.get(message)
   if (translated === undefined) {
     translated = translate(message)
@@ -35,16 +35,22 @@ const messageOf = (message: Message): Prompt.Message => {
   return translated
 }
 
-const translate = (message: Message): Prompt.Message => {
+const translate = (message: Message): ReadonlyArray<Prompt.Message> => {
   switch (message.role) {
     case "user":
-      return Prompt.userMessage({ content: message.content.map(userPart) })
+      return [userMessage(message.content)]
     case "assistant":
-      return Prompt.assistantMessage({ content: message.content.flatMap(assistantPart) })
-    case "tool":
-      return Prompt.toolMessage({ content: message.results.map(toolResult) })
+      return [Prompt.assistantMessage({ content: message.content.flatMap(assistantPart) })]
+    case "tool": {
+      const results = Prompt.toolMessage({ content: message.results.map(toolResult) })
+      const images = imagesOf(message)
+      return images.length === 0 ? [results] : [results, userMessage(images)]
+    }
   }
 }
+
+const userMessage = (parts: ReadonlyArray<UserPart>): Prompt.Message =>
+  Prompt.userMessage({ content: parts.map(userPart) })
 
 const userPart = (part: UserPart): Prompt.UserMessagePart => {
   if (part.type === "text") return Prompt.textPart({ text: part.text })

@@ -1,7 +1,7 @@
 /**
  * A request in the words of Chat Completions.
  */
-import type { Message, ToolResult } from "../../services/Conversation.js"
+import { imagesOf, type Message, type ToolResult } from "../../services/Conversation.js"
 import type { AssistantPart, UserPart } from "../../services/Entry.js"
 import type { ModelRequest } from "../../services/Model.js"
 import { isRecord, record } from "../ai/json.js"
@@ -40,13 +40,18 @@ export const bodyOf = (
 const messagesOf = (message: Message): ReadonlyArray<object> => {
   switch (message.role) {
     case "user":
-      return [{ role: "user", content: userContent(message.content) }]
+      return [userMessage(message.content)]
     case "assistant":
       return [assistantMessage(message.content)]
-    case "tool":
-      return message.results.map(toolMessage)
+    case "tool": {
+      const images = imagesOf(message)
+      const results = message.results.map(toolMessage)
+      return images.length === 0 ? results : [...results, userMessage(images)]
+    }
   }
 }
+
+const userMessage = (parts: ReadonlyArray<UserPart>): object => ({ role: "user", content: userContent(parts) })
 
 /** Text alone goes as text: not every server takes parts. */
 const userContent = (parts: ReadonlyArray<UserPart>): unknown =>

@@ -14,21 +14,27 @@ import { type CommitFailed, transaction } from "./transaction.js"
 
 /**
  * Makes the tables where they are not there. A database of another format is left as it is: it is only read before.
- * There was no database before format 2, and entries of earlier formats are read as they are.
+ * There was no database before format 2; one of format 2 is taken over, since its entries and tables are those of this one as well.
  */
 export const prepare = (
   connection: Connection,
   dialect: Dialect
 ): Effect.Effect<void, UnsupportedFormat | SqlError | CommitFailed> =>
   Effect.gen(function* () {
-    if (yield* isKnown(connection, dialect)) return
+    if ((yield* stateOf(connection, dialect)) === "present") return
     yield* transaction(
       connection,
       dialect.begin,
       Effect.gen(function* () {
         if (dialect.alone !== undefined) yield* connection.executeUnprepared(dialect.alone, [], undefined)
-        // Another process made them in the meantime.
-        if (yield* isKnown(connection, dialect)) return
+        // Another process may have been here in the meantime.
+        const state = yield* stateOf(connection, dialect)
+        if (state === "present") return
+        if (state === "earlier") {
+          // From now on an older version of Baton refuses it, which could not read what is written.
+          yield* connection.executeUnprepared(`UPDATE baton_format SET format = ${formatVersion}`, [], undefined)
+          return
+        }
         for (const table of dialect.tables) yield* connection.executeUnprepared(table, [], undefined)
         yield* connection.executeUnprepared("CREATE TABLE baton_format (format INTEGER NOT NULL)", [], undefined)
         yield* connection.executeUnprepared(
@@ -40,18 +46,25 @@ export const prepare = (
     )
   })
 
-/** Whether the tables are there and of the present format. */
-const isKnown = (connection: Connection, dialect: Dialect): Effect.Effect<boolean, UnsupportedFormat | SqlError> =>
+/** The formats that are taken over as they are. */
+const earlier: ReadonlySet<number> = new Set([2])
+
+/** Whether the tables are there, and of which format. */
+const stateOf = (
+  connection: Connection,
+  dialect: Dialect
+): Effect.Effect<"absent" | "earlier" | "present", UnsupportedFormat | SqlError> =>
   Effect.gen(function* () {
     const there = yield* connection.executeUnprepared(dialect.isThere, [], undefined)
-    if (there.length === 0) return false
+    if (there.length === 0) return "absent"
     const rows: ReadonlyArray<{ readonly format: unknown }> = yield* connection.executeUnprepared(
       "SELECT format FROM baton_format",
       [],
       undefined
     )
     const format = rows.length === 1 ? Number(rows[0]?.format) : Number.NaN
-    if (format === formatVersion) return true
+    if (format === formatVersion) return "present"
+    if (earlier.has(format)) return "earlier"
     const found = Number.isSafeInteger(format) ? format : undefined
     const reason =
       found === undefined

@@ -31,6 +31,8 @@ export const bash: Tool.Tool<Sandbox> = Tool.make("bash", {
   run: ({ command, cwd, timeout }, call) =>
     Effect.gen(function* () {
       const sandbox = yield* Sandbox
+      const clock = yield* Effect.clock
+      const began = clock.unsafeCurrentTimeMillis()
       const seconds = whole(timeout, timeouts.default, 1, timeouts.max)
       const result = yield* sandbox.exec({
         command,
@@ -43,7 +45,9 @@ export const bash: Tool.Tool<Sandbox> = Tool.make("bash", {
       const stdout = output("stdout", result.stdout, result.dropped.stdout, forStdout)
       const stderr = output("stderr", result.stderr, result.dropped.stderr, room - Math.min(forStdout, stdout.length))
       const nothing = stdout === "" && stderr === "" ? "[No output.]\n" : ""
-      const code = result.exitCode === 124 ? `124: it ran out of its time of ${seconds} s` : String(result.exitCode)
+      // A command may end with 124 of its own accord.
+      const isLate = result.exitCode === 124 && clock.unsafeCurrentTimeMillis() - began >= seconds * 1000
+      const code = isLate ? `124: it ran out of its time of ${seconds} s` : String(result.exitCode)
       return `${stdout}${stderr === "" ? "" : `[stderr]\n${stderr}`}${nothing}[Exit code ${code}.]`
     })
 })

@@ -2,41 +2,30 @@
  * The tool `grep`: finds lines by a regular expression, in a time that is linear in what is searched.
  */
 import { posix } from "node:path"
+import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { RE2JS } from "re2js"
+import type { SandboxError } from "../../services/Errors.js"
 import { Sandbox } from "../../services/Sandbox.js"
 import * as Tool from "../../services/Tool.js"
-import { Pace, pause } from "./pace.js"
-import { compile, everything, splitParts } from "./Pattern.js"
-import { isBinary, maxResult, sliceWhole } from "./text.js"
-import { notesOf, type Walked, walk } from "./walk.js"
+import type { Pace } from "./pace.js"
+import { compile, everything, type Pattern, splitParts } from "./Pattern.js"
+import { Lines, type Match, maxLine, maxMatches, type Search, searchOf } from "./search.js"
+import { isBinary, maxResult } from "./text.js"
+import { maxWalk, notesOf, type Walked, walk, walkOrder } from "./walk.js"
 
-/** The most lines that one call tells, and how much of each, in UTF-16 code units. */
-export const maxMatches = 100
-export const maxLine = 500
+export { maxLine, maxMatches, maxRegex } from "./search.js"
 
 /** Larger files are not searched, in bytes. */
 export const maxFile = 10 * 1024 * 1024
 
-/** The longest regular expression, in UTF-16 code units: one of that length compiles in about 50 ms at worst. */
-export const maxRegex = 500
+/** How many files are read at a time, and how many are found before they are. */
+const width = 16
+const batch = 256
 
-/** The largest program that an expression may compile to, in instructions. */
-const maxProgram = 2_000
-
-/**
- * How many steps (instructions times characters) one line may take, and how many are made before other fibers and the
- * event loop get their turn. A step takes about 30 ns at worst, and a line that matches is gone through twice.
- */
-const stepsOfLine = 1_000_000
-const stepsInOnePiece = 500_000
-
-/** How many files are read at a time. */
-const width = 4
-
-const headBytes = 64 * 1024
+/** How much of a file is read in one piece, in bytes. */
+const pieceBytes = 64 * 1024
 
 export const grep: Tool.Tool<Sandbox> = Tool.make("grep", {
   description: `Finds lines of text files by a regular expression (RE2 syntax: no backreferences, no lookaround; each line alone). Gives path:line:text, at most ${maxMatches} lines, each cut to ${maxLine} characters. Passes over binary files, files over 10 MB, .git, node_modules and what .gitignore names.`,
@@ -62,129 +51,126 @@ export const grep: Tool.Tool<Sandbox> = Tool.make("grep", {
       if (typeof wanted === "string") return yield* Effect.fail(`Cannot grep: ${wanted}.`)
 
       const report = new Report()
+      const pace = Lines.pace()
       const searchFiles = (files: ReadonlyArray<string>) =>
-        Effect.gen(function* () {
-          for (let at = 0; at < files.length; at += width) {
-            const batch = files.slice(at, at + width)
-            const outcomes = yield* Effect.forEach(batch, (file) => outcomeOf(sandbox, file, call.cwd, search), {
-              concurrency: width
-            })
-            for (const [index, outcome] of outcomes.entries()) if (!report.add(batch[index]!, outcome)) return false
-          }
-          return true
-        })
+        Effect.map(
+          Effect.forEach(files, (file) => outcomeOf(sandbox, file, call.cwd, search, pace), { concurrency: width }),
+          (outcomes) => outcomes.every((outcome, index) => report.add(files[index]!, outcome))
+        )
 
       const { type } = yield* sandbox.stat(path, call.cwd)
-      if (type === "directory") {
-        const files = {
-          path,
-          cwd: call.cwd,
-          type: "file",
-          pattern: wanted,
-          nameOnly: glob?.includes("/") !== true
-        } as const
-        const walked = yield* walk(sandbox, files, (folder, names) =>
-          searchFiles(names.map((name) => posix.join(folder, name)))
-        )
-        return report.print(walked)
+      if (type !== "directory") {
+        // A single file that cannot be read is a failure, not a file to pass over.
+        yield* sandbox.read(path, { cwd: call.cwd, limit: 0 })
+        yield* searchFiles([path])
+        return report.print(complete)
       }
-      // A single file that cannot be read is a failure, not a file to pass over.
-      yield* sandbox.read(path, { cwd: call.cwd, limit: 0 })
-      yield* searchFiles([path])
-      return report.print({ stopped: undefined, unreadable: 0 })
+      const nameOnly = glob?.includes("/") !== true
+      const candidates = yield* candidatesOf(sandbox, search, { path, cwd: call.cwd, ignoreCase: ignoreCase === true })
+      if (candidates !== undefined) {
+        const files = walkOrder([...new Set(candidates)].filter((file) => isWanted(wanted, nameOnly, file)))
+        const deadline = (yield* Clock.currentTimeMillis) + maxWalk
+        for (let at = 0; at < files.length; at += batch) {
+          const some = files.slice(at, at + batch).map((file) => posix.join(path, file))
+          if (!(yield* searchFiles(some))) break
+          if ((yield* Clock.currentTimeMillis) > deadline) return report.print({ stopped: "time", unreadable: 0 })
+        }
+        return report.print(complete)
+      }
+      let found: Array<string> = []
+      const looked = { path, cwd: call.cwd, type: "file", pattern: wanted, nameOnly } as const
+      const walked = yield* walk(sandbox, looked, (folder, names) => {
+        for (const name of names) found.push(posix.join(folder, name))
+        if (found.length < batch) return more
+        const files = found
+        found = []
+        return searchFiles(files)
+      })
+      yield* searchFiles(found)
+      return report.print(walked)
     })
 })
+
+const more = Effect.succeed(true)
+
+const complete: Walked = { stopped: undefined, unreadable: 0 }
+
+const isWanted = (pattern: Pattern, nameOnly: boolean, file: string): boolean => {
+  const parts = splitParts(file)
+  return pattern.matches(nameOnly ? parts.slice(-1) : parts)
+}
+
+/** What the sandbox itself finds, where it can be asked for a little more than what is sought. */
+const candidatesOf = (
+  sandbox: Context.Tag.Service<Sandbox>,
+  { wide }: Search,
+  where: { readonly path: string; readonly cwd: string; readonly ignoreCase: boolean }
+): Effect.Effect<ReadonlyArray<string> | undefined, SandboxError> =>
+  sandbox.candidates === undefined || wide === undefined
+    ? Effect.succeed(undefined)
+    : sandbox.candidates({ pattern: wide, ...where })
 
 // -------------------------------------------------------------------------------------------------- one file
 
 /** What searching a file brought: its matching lines, or why it was passed over. */
-type Outcome = Lines | "binary" | "large" | "unreadable"
+type Outcome = { readonly matches: ReadonlyArray<Match>; readonly partly: boolean } | "binary" | "large" | "unreadable"
 
 const outcomeOf = (
   sandbox: Context.Tag.Service<Sandbox>,
   file: string,
   cwd: string,
-  search: Search
+  search: Search,
+  pace: Pace
 ): Effect.Effect<Outcome> =>
+  sandbox.read(file, { cwd, limit: pieceBytes }).pipe(
+    Effect.flatMap((head): Effect.Effect<Outcome, SandboxError> => {
+      if (isBinary(head)) return Effect.succeed("binary")
+      const lines = new Lines(search, pace)
+      if (head.length < pieceBytes) return Effect.as(lines.push(textOf([head])), lines)
+      return larger(sandbox, file, cwd, head, lines)
+    }),
+    Effect.orElseSucceed(() => "unreadable" as const)
+  )
+
+/** Of a sandbox one large file is worked on at a time, since a line of it may be as long as it is. */
+const largeOne = (sandbox: Context.Tag.Service<Sandbox>): Effect.Semaphore => {
+  let turns = turnsOfLarge.get(sandbox)
+  if (turns === undefined) turnsOfLarge.set(sandbox, (turns = Effect.unsafeMakeSemaphore(1)))
+  return turns
+}
+
+const turnsOfLarge = new WeakMap<Context.Tag.Service<Sandbox>, Effect.Semaphore>()
+
+const larger = (
+  sandbox: Context.Tag.Service<Sandbox>,
+  file: string,
+  cwd: string,
+  head: Uint8Array,
+  lines: Lines
+): Effect.Effect<Outcome, SandboxError> =>
   Effect.gen(function* () {
-    const head = yield* sandbox.read(file, { cwd, limit: headBytes })
-    if (isBinary(head)) return "binary"
-    if (head.length < headBytes) return yield* linesOf(Buffer.from(head).toString("utf8"), search)
-    const rest = yield* sandbox.read(file, { cwd, offset: headBytes, limit: maxFile + 1 - headBytes })
-    if (head.length + rest.length > maxFile) return "large"
-    return yield* linesOf(Buffer.concat([head, rest]).toString("utf8"), search)
-  }).pipe(Effect.orElseSucceed(() => "unreadable" as const))
-
-interface Match {
-  readonly line: number
-  readonly text: string
-}
-
-interface Lines {
-  readonly matches: ReadonlyArray<Match>
-  /** Some line was searched in its first part only. */
-  readonly partly: boolean
-}
-
-/** How lines are searched. */
-interface Search {
-  /** Where the line matches first, or -1. */
-  readonly find: (line: string) => number
-  /** How much of a line is searched, in UTF-16 code units. */
-  readonly longest: number
-  /** What a character costs. */
-  readonly cost: number
-}
-
-const searchOf = (pattern: string, ignoreCase: boolean): Search | string => {
-  if (pattern.length > maxRegex) return `the regular expression is longer than ${maxRegex} characters`
-  if (!ignoreCase && !/[\\^$.*+?()[\]{}|]/.test(pattern)) {
-    return { find: (line) => line.indexOf(pattern), longest: Number.MAX_SAFE_INTEGER, cost: 0.1 }
-  }
-  let regex: RE2JS
-  try {
-    regex = RE2JS.compile(pattern, ignoreCase ? RE2JS.CASE_INSENSITIVE : 0)
-  } catch (error) {
-    return error instanceof Error ? error.message : "not a regular expression"
-  }
-  const cost = regex.programSize()
-  if (cost > maxProgram) return "the regular expression is too large: lower its counts of repetition"
-  const find = (line: string) => {
-    if (!regex.test(line)) return -1
-    const matcher = regex.matcher(line)
-    return matcher.find() ? matcher.start() : -1
-  }
-  return { find, longest: Math.min(100_000, Math.floor(stepsOfLine / cost)), cost }
-}
-
-/** The lines that match, one more than are told at most. Lets others run between pieces. */
-const linesOf = (text: string, search: Search): Effect.Effect<Lines> =>
-  Effect.gen(function* () {
-    const matches: Array<Match> = []
-    let partly = false
-    const pace = new Pace(stepsInOnePiece)
-    for (let from = 0, line = 1; from < text.length && matches.length <= maxMatches; line++) {
-      const newline = text.indexOf("\n", from)
-      const end = newline < 0 ? text.length : newline
-      const whole = text.slice(from, text[end - 1] === "\r" && end > from ? end - 1 : end)
-      const searched = whole.length > search.longest ? sliceWhole(whole, 0, search.longest) : whole
-      partly ||= searched.length < whole.length
-      const start = search.find(searched)
-      if (start >= 0) matches.push({ line, text: around(whole, start) })
-      from = end + 1
-      if (pace.spend((searched.length + 10) * search.cost)) yield* pause
+    const beyond = yield* sandbox.read(file, { cwd, offset: maxFile, limit: 1 })
+    if (beyond.length > 0) return "large" as const
+    let pieces: Array<Uint8Array> = []
+    for (let piece = head, size = head.length; ; size += piece.length) {
+      const end = piece.lastIndexOf(10) + 1
+      if (end > 0) {
+        pieces.push(piece.subarray(0, end))
+        yield* lines.push(textOf(pieces))
+        pieces = []
+      }
+      if (end < piece.length) pieces.push(piece.subarray(end))
+      if (piece.length < pieceBytes || size > maxFile || lines.full) break
+      piece = yield* sandbox.read(file, { cwd, offset: size, limit: pieceBytes })
     }
-    return { matches, partly }
-  })
+    yield* lines.push(textOf(pieces))
+    return lines
+  }).pipe(largeOne(sandbox).withPermits(1))
 
-/** A line, cut to the part around its first match where it is long. */
-const around = (line: string, start: number): string => {
-  if (line.length <= maxLine) return line
-  const room = maxLine - 2
-  const from = Math.max(0, Math.min(start - 100, line.length - room))
-  const cut = sliceWhole(line, from, from + room)
-  return `${from > 0 ? "\u2026" : ""}${cut}${from + room < line.length ? "\u2026" : ""}`
-}
+const textOf = (pieces: ReadonlyArray<Uint8Array>): string =>
+  (pieces.length === 1 ? view(pieces[0]!) : Buffer.concat(pieces)).toString("utf8")
+
+const view = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 // -------------------------------------------------------------------------------------------------- the result
 

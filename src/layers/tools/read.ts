@@ -9,6 +9,7 @@ import type { SandboxError } from "../../services/Errors.js"
 import { Sandbox } from "../../services/Sandbox.js"
 import * as Tool from "../../services/Tool.js"
 import { isContinuation } from "../sandbox/Tail.js"
+import { imageOf, maxImage } from "./image.js"
 import { isBinary, maxResult, whole } from "./text.js"
 
 /** How many lines a page has where the model does not say, and at most. */
@@ -17,7 +18,7 @@ export const maxLines = 2_000
 const chunkBytes = 256 * 1024
 
 export const read: Tool.Tool<Sandbox> = Tool.make("read", {
-  description: `Reads a text file. Gives at most ${maxLines} lines or 50 KB, each line as its number, a tab and its text. A longer file is read on with offset.`,
+  description: `Reads a text file, or shows an image. Gives at most ${maxLines} lines or 50 KB, each line as its number, a tab and its text. A longer file is read on with offset.`,
   effects: "pure",
   parameters: Schema.Struct({
     path: Schema.String.annotations({ description: "The file, relative to the working folder or absolute." }),
@@ -31,6 +32,8 @@ export const read: Tool.Tool<Sandbox> = Tool.make("read", {
       let size = 0
       for (;;) {
         const chunk = yield* chunkAt(sandbox, path, call.cwd, size)
+        const image = size === 0 ? imageOf(chunk) : undefined
+        if (image !== undefined) return yield* showImage(sandbox, path, call.cwd, image.mediaType)
         if (size === 0 && isBinary(chunk)) return yield* sayBinary(sandbox, path, call.cwd)
         size += chunk.length
         if (page.push(chunk)) break
@@ -52,6 +55,19 @@ const chunkAt = (
 
 const sayBinary = (sandbox: Context.Tag.Service<Sandbox>, path: string, cwd: string) =>
   Effect.map(sandbox.stat(path, cwd), ({ size }) => `[A binary file of ${size} bytes; it is not shown.]`)
+
+const showImage = (
+  sandbox: Context.Tag.Service<Sandbox>,
+  path: string,
+  cwd: string,
+  mediaType: string
+): Effect.Effect<string | Tool.Content, SandboxError> =>
+  Effect.gen(function* () {
+    const bytes = yield* sandbox.read(path, { cwd, limit: maxImage + 1 })
+    if (bytes.length <= maxImage) return Tool.content([{ type: "image", mediaType, data: bytes }])
+    const { size } = yield* sandbox.stat(path, cwd)
+    return `[An image of ${size} bytes, ${mediaType}; over 3.75 MB, so it is not shown.]`
+  })
 
 /** Takes a file's chunks in order and keeps the lines of one page. */
 class Page {

@@ -5,17 +5,17 @@ import { posix } from "node:path"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type { SandboxError } from "../../services/Errors.js"
+import { SandboxError } from "../../services/Errors.js"
 import type { Sandbox } from "../../services/Sandbox.js"
 import { isIgnored, type Layers, maxIgnoreFile, noRules, parse } from "./Ignore.js"
 import { Pace, pause } from "./pace.js"
 import { type Pattern, splitParts } from "./Pattern.js"
 
 /** Folders that are passed over wherever they stand. */
-const skipped: ReadonlySet<string> = new Set([".git", "node_modules"])
+export const skipped: ReadonlySet<string> = new Set([".git", "node_modules"])
 
-/** The most entries that one walk looks at. */
-export const maxVisited = 200_000
+/** The most entries that one walk looks at: it takes about 5 s to, and memory for those of one folder at a time. */
+export const maxVisited = 2_000_000
 
 /** The longest that one walk takes, in milliseconds: half of a tool call's own deadline. */
 export const maxWalk = 60_000
@@ -68,7 +68,7 @@ export const walk = (
       const folder = posix.join(path, ...parts)
       const listed = yield* Effect.either(sandbox.list(folder, cwd))
       if (listed._tag === "Left") {
-        if (parts.length === 0) return yield* listed.left
+        if (parts.length === 0) return yield* withAdvice(sandbox, path, cwd, listed.left)
         unreadable++
         continue
       }
@@ -98,18 +98,50 @@ export const walk = (
     return { stopped: undefined, unreadable }
   })
 
+/** A folder that is there and cannot be listed, for holding too much for instance, can still be looked into. */
+const withAdvice = (sandbox: Context.Tag.Service<Sandbox>, path: string, cwd: string, error: SandboxError) =>
+  Effect.matchEffect(sandbox.stat(path, cwd), {
+    onFailure: () => error,
+    onSuccess: ({ type }) =>
+      type !== "directory"
+        ? error
+        : new SandboxError({
+            operation: error.operation,
+            path: error.path,
+            reason: `${error.reason}; name a folder in it, or look with bash`,
+            cause: error.cause
+          })
+  })
+
+/** Paths in the order in which a walk would find them. */
+export const walkOrder = (files: ReadonlyArray<string>): ReadonlyArray<string> =>
+  files
+    .map((file) => ({ file, parts: splitParts(file) }))
+    .toSorted((a, b) => inOrder(a.parts, b.parts))
+    .map(({ file }) => file)
+
+const inOrder = (a: ReadonlyArray<string>, b: ReadonlyArray<string>): number => {
+  for (let depth = 0; ; depth++) {
+    // A folder's own files stand before what is further down.
+    const own = Number(b.length === depth + 1) - Number(a.length === depth + 1)
+    if (own !== 0) return own
+    if (a[depth] !== b[depth]) return a[depth]! < b[depth]! ? -1 : 1
+    if (depth + 1 >= a.length) return 0
+  }
+}
+
 /** The folders from the root down to where a walk begins, by name. */
-const belowRoot = (root: string, path: string, cwd: string): ReadonlyArray<string> => {
+export const belowRoot = (root: string, path: string, cwd: string): ReadonlyArray<string> => {
   const asked = posix.isAbsolute(path) ? path : posix.join(cwd, path)
   const parts = splitParts(posix.isAbsolute(asked) ? posix.relative(root, asked) : posix.normalize(asked))
   return parts.includes("..") ? [] : parts
 }
 
 /** The rules of the folders from the root down to, and without, the one that `parts` name. */
-const rulesAbove = (sandbox: Context.Tag.Service<Sandbox>, parts: ReadonlyArray<string>) =>
+export const rulesAbove = (sandbox: Context.Tag.Service<Sandbox>, parts: ReadonlyArray<string>) =>
   Effect.forEach(parts, (_, depth) => rulesOf(sandbox, posix.join(...parts.slice(0, depth)), undefined))
 
-const rulesOf = (sandbox: Context.Tag.Service<Sandbox>, folder: string, cwd: string | undefined) =>
+export const rulesOf = (sandbox: Context.Tag.Service<Sandbox>, folder: string, cwd: string | undefined) =>
   sandbox.read(posix.join(folder, ".gitignore"), { cwd, limit: maxIgnoreFile }).pipe(
     Effect.map((bytes) => parse(Buffer.from(bytes).toString("utf8"))),
     Effect.orElseSucceed(() => noRules)

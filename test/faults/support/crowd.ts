@@ -8,6 +8,7 @@ import { snapshot } from "./checks.js"
 import { atRest, type Life, startWith } from "./engine.js"
 import { linesOf, type Note } from "./ledger.js"
 import type { Stage } from "./scenario.js"
+import { emptySandbox } from "../../support/emptySandbox.js"
 
 /** One line of the ledger of effects. */
 export interface Deed extends Effected {
@@ -23,7 +24,7 @@ export interface Done {
 }
 
 /** An agent with tools of every kind, a subagent and a shell, none of which takes any time. */
-export const crowd = ({ folder, ledgers }: Stage) =>
+export const crowd = ({ ledgers }: Stage) =>
   Effect.sync(() => {
     const tool = (name: string, effects?: Tool.Effects) =>
       Tool.make(name, {
@@ -56,18 +57,11 @@ export const crowd = ({ folder, ledgers }: Stage) =>
       ),
       Script.always("ok")
     ]
-    const nothing = { stdout: 0, stderr: 0 }
-    const sandbox = {
-      root: folder,
-      read: () => Effect.die("unused"),
-      stat: () => Effect.die("unused"),
-      list: () => Effect.die("unused"),
-      exec: ({ command }: Sandbox.ExecRequest) =>
-        Effect.sync(() => {
-          ledgers.effects({ tool: "shell", key: command, pid: process.pid })
-          return { stdout: "", stderr: "", exitCode: 0, dropped: nothing }
-        })
-    }
+    const sandbox = emptySandbox(({ command }) =>
+      Effect.sync(() => {
+        ledgers.effects({ tool: "shell", key: command, pid: process.pid })
+      })
+    )
     return {
       agent,
       layer: Layer.mergeAll(

@@ -13,6 +13,12 @@ describe("bash", () => {
       assert.strictEqual(yield* bash("printf out; printf err >&2; exit 3"), "out\n[stderr]\nerr\n[Exit code 3.]")
       assert.strictEqual(yield* bash("exit 1"), "[No output.]\n[Exit code 1.]")
       assert.include(yield* bash("printf '\\377'"), "\uFFFD")
+      // A command of its own accord, such as `timeout`, ends with 124 as well.
+      assert.strictEqual(yield* bash("exit 124"), "[No output.]\n[Exit code 124.]")
+      // What begins like an option of the shell is a command.
+      for (const command of ["--version", "-x echo hi", "+x"]) {
+        assert.match(yield* bash(command), /command not found|not found/, command)
+      }
     })
   )
 

@@ -70,6 +70,18 @@ describe("grep", () => {
     })
   )
 
+  it.scoped("a byte order mark is no part of the first line", () =>
+    Effect.gen(function* () {
+      const { use } = yield* ground({
+        "a.cs": "\uFEFFusing A\r\nusing B\r\n",
+        "b.cs": `\uFEFFusing C\n${"x\n".repeat(50_000)}`
+      })
+      assert.strictEqual(yield* use("grep", { pattern: "^using" }), "a.cs:1:using A\na.cs:2:using B\nb.cs:1:using C")
+      assert.strictEqual(yield* use("grep", { pattern: "^using [AC]$" }), "a.cs:1:using A\nb.cs:1:using C")
+      assert.strictEqual(yield* use("grep", { pattern: "\\Ausing" }), "a.cs:1:using A\na.cs:2:using B\nb.cs:1:using C")
+    })
+  )
+
   it.scoped("passes over files that are too large, and says so", () =>
     Effect.gen(function* () {
       const { root, use } = yield* ground({ "a.txt": "hit" })

@@ -2,6 +2,8 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck as fc } from "effect"
+import * as Tool from "../../../src/services/Tool.js"
+import { imageOf, maxImage } from "../../../src/layers/tools/image.js"
 import { ground, unblocked } from "../../support/tools.js"
 
 describe("read", () => {
@@ -41,6 +43,42 @@ describe("read", () => {
       assert.match((yield* Effect.flip(use("read", { path: "folder" }))).text, /it is a folder/)
       assert.match((yield* Effect.flip(use("read", { path: "none" }))).text, /no such file/)
       assert.match((yield* Effect.flip(use("read", {}))).text, /path: is missing/)
+    })
+  )
+
+  it.scoped("knows an image by its first bytes", () =>
+    Effect.gen(function* () {
+      const { handle, root, use } = yield* ground({})
+      const bytes = (text: string) => Buffer.from(text, "latin1")
+      for (const [head, mediaType] of [
+        ["\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "image/png"],
+        ["\xff\xd8\xff\xe0\0\x10JFIF", "image/jpeg"],
+        ["GIF87a\x01\0\x01\0", "image/gif"],
+        ["GIF89a\x01\0\x01\0", "image/gif"],
+        ["RIFF\x24\0\0\0WEBPVP8 ", "image/webp"],
+        ["RIFF\x24\0\0\0WAVEfmt ", undefined],
+        ["GIF89a is how such a file begins", undefined],
+        ["RIFFxxxxWEBP", undefined],
+        ["GIF8", undefined],
+        ["\xff\xd8", undefined],
+        ["", undefined]
+      ] as const) {
+        assert.deepStrictEqual(imageOf(bytes(head)), mediaType === undefined ? undefined : { mediaType }, head)
+        fs.writeFileSync(path.join(root, "a"), bytes(head))
+        const given = yield* handle("read", { path: "a" })
+        if (mediaType === undefined) assert.isString(given)
+        else if (!Tool.isContent(given)) assert.fail("no image")
+        else {
+          const [image] = given.parts
+          assert.isTrue(image?.type === "image" && image.mediaType === mediaType)
+          assert.deepStrictEqual(image?.type === "image" ? Buffer.from(image.data as Uint8Array) : "", bytes(head))
+        }
+      }
+      fs.writeFileSync(path.join(root, "a"), bytes("\xff\xd8\xff\xe0".padEnd(maxImage + 1, "\0")))
+      assert.strictEqual(
+        yield* use("read", { path: "a" }),
+        `[An image of ${maxImage + 1} bytes, image/jpeg; over 3.75 MB, so it is not shown.]`
+      )
     })
   )
 

@@ -89,6 +89,18 @@ const kinds: ReadonlyArray<Kind<Entry>> = [
   { _tag: "ToolStarted", callId: "c1", name: "tool" },
   { _tag: "ToolSettled", callId: "c1", name: "tool", outcome: "success", result: "" },
   { _tag: "ToolSettled", callId: "c2", name: "tool", outcome: "not-run", result: "r", cutFrom: 123_456_789 },
+  {
+    _tag: "ToolSettled",
+    callId: "c1",
+    name: "tool",
+    outcome: "success",
+    result: "[image 1: image/png]\n[1]",
+    content: [
+      { type: "text", text: "" },
+      { type: "image", mediaType: "image/png", data: "iVBORw0KGgo=" },
+      { type: "json", value: nested(100) }
+    ]
+  },
   { _tag: "TaskLink", taskId: "t", child: "task:s:1", agent: "a", description: "d" },
   { _tag: "TaskLink", taskId: "t", child: "task:s:1", agent: "a", description: "d", callId: "c1" },
   { _tag: "TaskSettled", taskId: "t", child: "task:s:1", outcome: "completed", usage },

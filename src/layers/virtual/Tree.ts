@@ -1,0 +1,509 @@
+/**
+ * A file system in memory, with a real folder below it if one is given.
+ *
+ * A node is a file, a folder or a link; a file that has two names is one node. Links are followed inside the tree alone,
+ * and what a link of the real folder names is looked for here. So nothing leads out of it.
+ */
+import { Buffer } from "node:buffer"
+import * as path from "node:path/posix"
+import { setImmediate } from "node:timers/promises"
+import type { CpOptions, DirentEntry, FsStat, IFileSystem, MkdirOptions, RmOptions } from "./justBash.js"
+
+export type Node = File | Folder | Link
+
+interface File {
+  readonly kind: "file"
+  readonly id: number
+  /** What it holds; `undefined` while that stands in the real folder. */
+  bytes: Uint8Array | undefined
+  /** Where it stands in the real folder, and how many bytes it had there when its folder was listed. */
+  readonly below: string
+  readonly size: number
+  mode: number
+  mtime: number
+  /** How many names it has. */
+  names: number
+}
+
+interface Folder {
+  readonly kind: "folder"
+  readonly id: number
+  /** `undefined` while the real folder was not listed yet. */
+  entries: Map<string, Node> | undefined
+  readonly below: string
+  mode: number
+  mtime: number
+}
+
+interface Link {
+  readonly kind: "link"
+  readonly id: number
+  readonly target: string
+  mode: number
+  mtime: number
+}
+
+/** What a thing has besides what it holds. */
+interface Meta {
+  readonly mode?: number
+  readonly mtime?: number
+}
+
+/** Where a path leads: to a node, or to a folder in which names are missing. */
+export interface Found {
+  readonly node: Node | undefined
+  /** The folder that the node stands in, or the last one that exists. */
+  readonly folder: Folder
+  /** The path without links, of what exists of it. */
+  readonly real: ReadonlyArray<string>
+  readonly missing: ReadonlyArray<string>
+}
+
+/** What a folder below is asked for. Every path is one that was listed as no link. */
+export interface Below {
+  readonly list: (folder: string) => Promise<ReadonlyArray<readonly [name: string, entry: BelowEntry]>>
+  readonly read: (file: string) => Promise<Uint8Array>
+}
+
+export type BelowEntry =
+  | { readonly kind: "file"; readonly mode: number; readonly mtime: number; readonly size: number }
+  | { readonly kind: "folder"; readonly mode: number; readonly mtime: number }
+  | { readonly kind: "link"; readonly mode: number; readonly mtime: number; readonly target: string }
+
+/** As many links are followed as Linux would follow. */
+const maxLinks = 40
+
+/** How long commands hold their thread before others get a turn, in milliseconds. */
+const turn = 10
+
+// Taken before a command runs: while one does, these globals are closed to what it runs in.
+const elapsed = performance.now.bind(performance)
+const origin = performance.timeOrigin
+
+export class Tree implements IFileSystem {
+  readonly #max: number
+  readonly #root: Folder
+  #below: Below | undefined
+  #bytes = 0
+  #ids = 0
+  #turnBegan = 0
+
+  /** Holds at most `max` bytes in its files. */
+  constructor(max: number) {
+    this.#max = max
+    this.#root = { ...this.#meta(0o755), kind: "folder", entries: new Map(), below: "" }
+  }
+
+  /** Puts a real folder in at a path. */
+  mount(at: string, below: Below): void {
+    this.#below = below
+    const folder = this.#makeFolders(path.dirname(at))
+    folder.entries!.set(path.basename(at), { ...this.#meta(0o755), kind: "folder", entries: undefined, below: "." })
+  }
+
+  // What the sandbox asks
+
+  /** Follows an absolute path; with `last` false its last name is not followed if it is a link. */
+  async find(asked: string, last = true): Promise<Found> {
+    const ahead = names(asked).toReversed()
+    const folders = [this.#root]
+    let real: Array<string> = []
+    let links = 0
+    for (let name = ahead.pop(); name !== undefined; name = ahead.pop()) {
+      if (name === "..") {
+        if (real.length > 0) folders.pop()
+        real.pop()
+        continue
+      }
+      const folder = folders.at(-1)!
+      const node = (await this.entries(folder)).get(name)
+      if (node === undefined) {
+        return { node, folder, real, missing: names(path.normalize([name, ...ahead.toReversed()].join("/"))) }
+      }
+      if (node.kind === "link" && (last || ahead.length > 0)) {
+        if (++links > maxLinks) throw fault("ELOOP", "too many levels of symbolic links", "open", asked)
+        if (path.isAbsolute(node.target)) {
+          folders.length = 1
+          real = []
+        }
+        ahead.push(...names(node.target).toReversed())
+        continue
+      }
+      real.push(name)
+      if (node.kind === "folder") folders.push(node)
+      else if (ahead.length > 0) throw fault("ENOTDIR", "not a directory", "open", asked)
+      else return { node, folder, real, missing: [] }
+    }
+    return { node: folders.at(-1)!, folder: folders.at(-2) ?? this.#root, real, missing: [] }
+  }
+
+  async entries(folder: Folder): Promise<ReadonlyMap<string, Node>> {
+    if (folder.entries !== undefined) return folder.entries
+    const listed = await this.#below!.list(folder.below)
+    // Another may have listed it in the meantime, and somebody may have written to that.
+    folder.entries ??= new Map(
+      listed.map(([name, { mode, mtime, ...entry }]): [string, Node] => {
+        const meta = { id: ++this.#ids, mode, mtime }
+        const below = path.join(folder.below, name)
+        if (entry.kind === "link") return [name, { ...meta, ...entry }]
+        if (entry.kind === "folder") return [name, { ...meta, kind: "folder", entries: undefined, below }]
+        return [name, { ...meta, ...entry, bytes: undefined, below, names: 1 }]
+      })
+    )
+    return folder.entries
+  }
+
+  bytesOf(file: File): Promise<Uint8Array> | Uint8Array {
+    return file.bytes ?? this.#below!.read(file.below)
+  }
+
+  /** Makes a file at a place that has no links in it hold these bytes; folders on the way to it are made. */
+  put(place: string, bytes: Uint8Array, meta: Meta = {}): void {
+    this.#put(this.#makeFolders(path.dirname(place)), path.basename(place), bytes, meta, place)
+  }
+
+  /** Makes a folder at a place that has no links in it. */
+  putFolder(place: string, meta: Meta = {}): void {
+    const folder = this.#makeFolders(place)
+    folder.mode = meta.mode ?? folder.mode
+    folder.mtime = meta.mtime ?? folder.mtime
+  }
+
+  putLink(place: string, target: string, { mode = 0o777, mtime }: Meta = {}): void {
+    const { entries } = this.#makeFolders(path.dirname(place))
+    const made = this.#meta(mode)
+    entries!.set(path.basename(place), { ...made, mtime: mtime ?? made.mtime, kind: "link", target })
+  }
+
+  /** Gives the file at one place another name. */
+  putName(place: string, other: string): void {
+    const node = this.#makeFolders(path.dirname(other)).entries!.get(path.basename(other))
+    if (node?.kind !== "file") throw fault("ENOENT", "no such file or directory", "link", other)
+    this.#makeFolders(path.dirname(place)).entries!.set(path.basename(place), node)
+    node.names++
+  }
+
+  // What the shell asks
+
+  async readFile(asked: string, options?: string | { readonly encoding?: string | null }): Promise<string> {
+    return Buffer.from(await this.readFileBuffer(asked)).toString(encodingOf(options))
+  }
+
+  async readFileBuffer(asked: string): Promise<Uint8Array> {
+    return this.bytesOf(fileOf(await this.#get(asked, "open"), "open", asked))
+  }
+
+  async writeFile(asked: string, content: string | Uint8Array, options?: Encoding): Promise<void> {
+    const { folder, name } = await this.#aim(asked, "open")
+    this.#put(folder, name, bytesOf(content, options), {}, asked)
+  }
+
+  async appendFile(asked: string, content: string | Uint8Array, options?: Encoding): Promise<void> {
+    const { folder, name, node } = await this.#aim(asked, "open")
+    const added = bytesOf(content, options)
+    if (node === undefined) return this.#put(folder, name, added, {}, asked)
+    const file = fileOf(node, "open", asked)
+    const before = file.bytes ?? (await this.bytesOf(file))
+    this.#charge(added.length + (file.bytes === undefined ? before.length : 0), asked)
+    file.bytes = grown(file.bytes ?? before, added)
+    file.mtime = this.#now()
+  }
+
+  async exists(asked: string): Promise<boolean> {
+    try {
+      return (await this.find(asked)).node !== undefined
+    } catch {
+      return false
+    }
+  }
+
+  async stat(asked: string): Promise<FsStat> {
+    // The one place that every command passes: where they are many, whoever waits for the thread gets a turn.
+    const now = elapsed()
+    if (now - this.#turnBegan > turn) {
+      await setImmediate()
+      this.#turnBegan = elapsed()
+    }
+    return statOf(await this.#get(asked, "stat"))
+  }
+
+  async lstat(asked: string): Promise<FsStat> {
+    return statOf(await this.#get(asked, "lstat", false))
+  }
+
+  async mkdir(asked: string, options?: MkdirOptions): Promise<void> {
+    const { folder, missing, node } = await this.find(asked)
+    if (node !== undefined) {
+      if (options?.recursive === true && node.kind === "folder") return
+      throw fault("EEXIST", "file already exists", "mkdir", asked)
+    }
+    if (missing.length > 1 && options?.recursive !== true) throw absent("mkdir", asked)
+    let at = folder
+    for (const name of missing) at = this.#makeFolder(at, name)
+  }
+
+  async readdir(asked: string): Promise<Array<string>> {
+    return [...(await this.#list(asked)).keys()].toSorted()
+  }
+
+  async readdirWithFileTypes(asked: string): Promise<Array<DirentEntry>> {
+    return [...(await this.#list(asked))]
+      .map(([name, node]) => ({ name, ...typesOf(node) }))
+      .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  async rm(asked: string, options?: RmOptions): Promise<void> {
+    const { folder, node, real } = await this.find(asked, false)
+    if (node === undefined) {
+      if (options?.force === true) return
+      throw absent("rm", asked)
+    }
+    if (real.length === 0) throw fault("EBUSY", "resource busy or locked", "rm", asked)
+    if (node.kind === "folder" && options?.recursive !== true && (await this.entries(node)).size > 0) {
+      throw fault("ENOTEMPTY", "directory not empty", "rm", asked)
+    }
+    this.#remove(folder, real.at(-1)!)
+  }
+
+  async cp(from: string, to: string, options?: CpOptions): Promise<void> {
+    const source = await this.#get(from, "cp", false)
+    if (source.kind === "folder" && options?.recursive !== true) {
+      throw fault("EISDIR", "is a directory", "cp", from)
+    }
+    const { folder, name, node, real } = await this.#aim(to, "cp", source.kind !== "link")
+    const origin = (await this.find(from, false)).real
+    if (source.kind === "folder" && origin.every((part, i) => real[i] === part)) {
+      throw fault("EINVAL", "cannot copy a directory into itself", "cp", to)
+    }
+    await this.#copy(source, folder, name, node, to)
+  }
+
+  async mv(from: string, to: string): Promise<void> {
+    const source = await this.find(from, false)
+    if (source.node === undefined) throw absent("mv", from)
+    const { folder, name, node, real } = await this.#aim(to, "mv", false)
+    if (source.node === node) return
+    if (source.node.kind === "folder" && source.real.every((part, i) => real[i] === part)) {
+      throw fault("EINVAL", "cannot move a directory into itself", "mv", to)
+    }
+    if (node?.kind === "folder") {
+      if (source.node.kind !== "folder") throw fault("EISDIR", "is a directory", "mv", to)
+      if ((await this.entries(node)).size > 0) throw fault("ENOTEMPTY", "directory not empty", "mv", to)
+    }
+    if (source.node.kind === "folder" && node !== undefined && node.kind !== "folder") {
+      throw fault("ENOTDIR", "not a directory", "mv", to)
+    }
+    if (node !== undefined) this.#remove(folder, name)
+    source.folder.entries!.delete(source.real.at(-1)!)
+    folder.entries!.set(name, source.node)
+  }
+
+  resolvePath(base: string, asked: string): string {
+    return path.resolve("/", base, asked)
+  }
+
+  /** Globs walk the folders. */
+  getAllPaths(): Array<string> {
+    return []
+  }
+
+  async chmod(asked: string, mode: number): Promise<void> {
+    ;(await this.#get(asked, "chmod")).mode = mode & 0o7777
+  }
+
+  async symlink(target: string, asked: string): Promise<void> {
+    const { folder, name, node } = await this.#aim(asked, "symlink", false)
+    if (node !== undefined) throw fault("EEXIST", "file already exists", "symlink", asked)
+    folder.entries!.set(name, { ...this.#meta(0o777), kind: "link", target })
+  }
+
+  async link(existing: string, asked: string): Promise<void> {
+    const file = await this.#get(existing, "link", false)
+    if (file.kind !== "file") throw fault("EPERM", "operation not permitted", "link", existing)
+    const { folder, name, node } = await this.#aim(asked, "link", false)
+    if (node !== undefined) throw fault("EEXIST", "file already exists", "link", asked)
+    file.names++
+    folder.entries!.set(name, file)
+  }
+
+  async readlink(asked: string): Promise<string> {
+    const node = await this.#get(asked, "readlink", false)
+    if (node.kind !== "link") throw fault("EINVAL", "invalid argument", "readlink", asked)
+    return node.target
+  }
+
+  async realpath(asked: string): Promise<string> {
+    const { node, real } = await this.find(asked)
+    if (node === undefined) throw absent("realpath", asked)
+    return `/${real.join("/")}`
+  }
+
+  async utimes(asked: string, _atime: Date, mtime: Date): Promise<void> {
+    ;(await this.#get(asked, "utimes")).mtime = mtime.getTime()
+  }
+
+  /** For what the shell plants before its first command. */
+  mkdirSync(asked: string): void {
+    this.#makeFolders(asked)
+  }
+
+  writeFileSync(asked: string, content: string | Uint8Array): void {
+    this.put(asked, bytesOf(content))
+  }
+
+  // Below
+
+  async #get(asked: string, call: string, last = true): Promise<Node> {
+    const { node } = await this.find(asked, last)
+    if (node === undefined) throw absent(call, asked)
+    return node
+  }
+
+  async #list(asked: string): Promise<ReadonlyMap<string, Node>> {
+    const node = await this.#get(asked, "scandir")
+    if (node.kind !== "folder") throw fault("ENOTDIR", "not a directory", "scandir", asked)
+    return this.entries(node)
+  }
+
+  /** The folder and the name that something is to be made at. Its folder exists. */
+  async #aim(asked: string, call: string, last = true) {
+    const found = await this.find(asked, last)
+    if (found.missing.length > 1) throw absent(call, asked)
+    const real = [...found.real, ...found.missing]
+    const name = real.at(-1)
+    if (name === undefined) throw fault("EISDIR", "is a directory", call, asked)
+    await this.entries(found.folder)
+    return { folder: found.folder, name, node: found.node, real }
+  }
+
+  #put(folder: Folder, name: string, content: Uint8Array, { mode, mtime }: Meta, asked: string): void {
+    const node = folder.entries!.get(name)
+    // A buffer of its own, as large as what it holds: whoever gave it may go on to change it.
+    const bytes = new Uint8Array(content)
+    if (node !== undefined) {
+      const file = fileOf(node, "open", asked)
+      this.#charge(bytes.length - (file.bytes?.length ?? 0), asked)
+      file.bytes = bytes
+      file.mode = mode ?? file.mode
+      file.mtime = mtime ?? this.#now()
+      return
+    }
+    this.#charge(bytes.length, asked)
+    const made = this.#meta(mode ?? 0o644)
+    const kept = { kind: "file", bytes, below: "", size: 0, names: 1 } as const
+    folder.entries!.set(name, { ...made, mtime: mtime ?? made.mtime, ...kept })
+    folder.mtime = made.mtime
+  }
+
+  async #copy(source: Node, folder: Folder, name: string, there: Node | undefined, asked: string): Promise<void> {
+    if (source.kind === "link") {
+      if (there !== undefined) throw fault("EEXIST", "file already exists", "cp", asked)
+      folder.entries!.set(name, { ...source, id: ++this.#ids })
+    } else if (source.kind === "file") {
+      const bytes = await this.bytesOf(source)
+      this.#put(folder, name, bytes, there === undefined ? { mode: source.mode } : {}, asked)
+    } else {
+      if (there !== undefined && there.kind !== "folder") throw fault("ENOTDIR", "not a directory", "cp", asked)
+      const into = there ?? this.#makeFolder(folder, name)
+      await this.entries(into)
+      for (const [inner, node] of await this.entries(source)) {
+        await this.#copy(node, into, inner, into.entries!.get(inner), path.join(asked, inner))
+      }
+    }
+  }
+
+  #remove(folder: Folder, name: string): void {
+    const node = folder.entries!.get(name)!
+    folder.entries!.delete(name)
+    folder.mtime = this.#now()
+    this.#release(node)
+  }
+
+  #release(node: Node): void {
+    if (node.kind === "file" && --node.names === 0) this.#bytes -= node.bytes?.length ?? 0
+    if (node.kind === "folder") for (const inner of node.entries?.values() ?? []) this.#release(inner)
+  }
+
+  /** Sync, and so only for places where no link stands and no real folder that was not listed. */
+  #makeFolders(place: string): Folder {
+    let at = this.#root
+    for (const name of names(place)) {
+      const node = at.entries?.get(name) ?? this.#makeFolder(at, name)
+      if (node.kind !== "folder") throw fault("ENOTDIR", "not a directory", "mkdir", place)
+      at = node
+    }
+    return at
+  }
+
+  #makeFolder(at: Folder, name: string): Folder {
+    const folder: Folder = { ...this.#meta(0o755), kind: "folder", entries: new Map(), below: "" }
+    at.entries!.set(name, folder)
+    at.mtime = folder.mtime
+    return folder
+  }
+
+  #meta(mode: number) {
+    return { id: ++this.#ids, mode, mtime: this.#now() }
+  }
+
+  #now(): number {
+    return Math.round(origin + elapsed())
+  }
+
+  #charge(bytes: number, asked: string): void {
+    if (bytes > 0 && this.#bytes + bytes > this.#max) throw fault("ENOSPC", "no space left on device", "write", asked)
+    this.#bytes += bytes
+  }
+}
+
+type Encoding = string | { readonly encoding?: string | null }
+
+const names = (asked: string): ReadonlyArray<string> => asked.split("/").filter((name) => name !== "" && name !== ".")
+
+const encodingOf = (options: Encoding | undefined): BufferEncoding =>
+  ((typeof options === "string" ? options : options?.encoding) ?? "utf8") as BufferEncoding
+
+const bytesOf = (content: string | Uint8Array, options?: Encoding): Uint8Array =>
+  typeof content === "string" ? Buffer.from(content, encodingOf(options)) : content
+
+/** The bytes with more behind them, in the same buffer while that has room: appending a line costs what the line has. */
+const grown = (bytes: Uint8Array, added: Uint8Array): Uint8Array => {
+  const length = bytes.length + added.length
+  let room = new Uint8Array(bytes.buffer)
+  if (bytes.byteOffset > 0 || room.length < length) {
+    room = new Uint8Array(Math.max(length, Math.min(2 * length, length + 1024 * 1024)))
+    room.set(bytes)
+  }
+  room.set(added, bytes.length)
+  return room.subarray(0, length)
+}
+
+const fileOf = (node: Node, call: string, asked: string): File => {
+  if (node.kind === "folder") throw fault("EISDIR", "illegal operation on a directory", call, asked)
+  if (node.kind === "link") throw absent(call, asked)
+  return node
+}
+
+const typesOf = (node: Node) => ({
+  isFile: node.kind === "file",
+  isDirectory: node.kind === "folder",
+  isSymbolicLink: node.kind === "link"
+})
+
+export const sizeOf = (node: Node): number =>
+  node.kind === "file" ? (node.bytes?.length ?? node.size) : node.kind === "link" ? Buffer.byteLength(node.target) : 0
+
+const statOf = (node: Node): FsStat => ({
+  ...typesOf(node),
+  mode: node.mode,
+  size: sizeOf(node),
+  // @effect-diagnostics-next-line globalDate:off -- The shell takes times in this form.
+  mtime: new Date(node.mtime),
+  identity: `tree:${node.id}`
+})
+
+/** An error as Node words it: the shell's commands tell what happened by its first word. */
+const fault = (code: string, words: string, call: string, asked: string): Error =>
+  Object.assign(new Error(`${code}: ${words}, ${call} '${asked}'`), { code })
+
+const absent = (call: string, asked: string): Error => fault("ENOENT", "no such file or directory", call, asked)

@@ -1,0 +1,119 @@
+/**
+ * The thread that a virtual sandbox works in: it has the files and runs the commands, and is asked by messages.
+ */
+import { parentPort, workerData } from "node:worker_threads"
+import { isMissing } from "../peers.js"
+import { below } from "./below.js"
+import { run, type Shell } from "./commands.js"
+import * as files from "./files.js"
+import type { FromGuest, Setup, ToGuest } from "./messages.js"
+import { Refusal } from "./Refusal.js"
+import { plant, take } from "./snapshot.js"
+import { Tree } from "./Tree.js"
+
+const setup = workerData as Setup
+const port = parentPort!
+const tell = (message: FromGuest): void => port.postMessage(message)
+
+const begin = async (): Promise<Tree> => {
+  const { limits, overlay, root, snapshot } = setup
+  const tree = snapshot === undefined ? new Tree(limits.files) : plant(snapshot, limits.files)
+  tree.putFolder("/tmp", { mode: 0o1777 })
+  if (overlay !== undefined) tree.mount(root, await below(overlay, root))
+  const there = await tree.find(root)
+  if (there.node === undefined) tree.putFolder(root)
+  for (const [path, content] of Object.entries(setup.files)) {
+    const bytes = typeof content === "string" ? Buffer.from(content) : content
+    await files.write(tree, root, { path, cwd: undefined, bytes })
+  }
+  return tree
+}
+
+/** Answers until the thread is ended. */
+const serve = (first: Tree, justBash: Shell["justBash"]): void => {
+  let tree = first
+  let sleepers = 0
+  const sleeping = new Map<number, () => void>()
+  const running = new Map<number, AbortController>()
+  const { root } = setup
+
+  const sleep = (millis: number): Promise<void> =>
+    new Promise((resolve) => {
+      sleeping.set(++sleepers, resolve)
+      tell({ sleep: sleepers, millis })
+    })
+  const shell: Shell = { justBash, env: setup.env, limits: setup.limits, sleep }
+
+  const answer = async (message: Exclude<ToGuest, { stop: number } | { woken: number }>): Promise<unknown> => {
+    const { args, call } = message
+    switch (call) {
+      case "read":
+        return files.read(tree, root, args)
+      case "stat":
+        return files.stat(tree, root, args)
+      case "list":
+        return files.list(tree, root, args)
+      case "place":
+        return files.place(tree, root, args)
+      case "write":
+        return files.write(tree, root, args)
+      case "snapshot":
+        return take(tree)
+      case "restore":
+        // A command that runs meanwhile goes on in the files that it began with.
+        tree = plant(args, setup.limits.files)
+        tree.putFolder("/tmp")
+        return
+      case "exec": {
+        const controller = new AbortController()
+        running.set(message.id, controller)
+        try {
+          const cwd = await files.folder(tree, root, { path: args.cwd ?? ".", cwd: undefined })
+          return await run(shell, tree, cwd, args, controller)
+        } finally {
+          running.delete(message.id)
+        }
+      }
+    }
+  }
+
+  port.on("message", (message: ToGuest) => {
+    if ("stop" in message) running.get(message.stop)?.abort()
+    else if ("woken" in message) {
+      sleeping.get(message.woken)?.()
+      sleeping.delete(message.woken)
+    } else {
+      answer(message).then(
+        (value) => tell({ id: message.id, value }),
+        (error: unknown) => tell({ id: message.id, refused: reasonOf(error) })
+      )
+    }
+  })
+  tell({ ready: true })
+}
+
+const reasonOf = (error: unknown): string => {
+  if (error instanceof Refusal) return error.message
+  const code = (error as NodeJS.ErrnoException | undefined)?.code
+  return (
+    (code === undefined ? undefined : reasons[code]) ??
+    (error instanceof Error ? error.message : "an unexpected failure")
+  )
+}
+
+const reasons: { readonly [code: string]: string } = {
+  EACCES: "permission denied",
+  EFBIG: "it is too large for one piece",
+  EISDIR: "it is a folder",
+  ELOOP: "it goes round in links",
+  ENOENT: "no such file or folder",
+  ENOSPC: "the sandbox has no room for it",
+  ENOTDIR: "not a folder"
+}
+
+try {
+  const justBash = await import("just-bash")
+  serve(await begin(), justBash)
+} catch (error) {
+  tell({ failed: reasonOf(error), missing: isMissing(error) })
+}

@@ -1,0 +1,114 @@
+/**
+ * The files of the virtual sandbox by themselves, without its thread.
+ */
+import { assert, describe, it } from "vitest"
+import * as files from "../../../src/layers/virtual/files.js"
+import { plant, take } from "../../../src/layers/virtual/snapshot.js"
+import { Tree } from "../../../src/layers/virtual/Tree.js"
+
+const root = "/workspace"
+
+const make = async (max = 1_000, held: Readonly<Record<string, string>> = {}) => {
+  const tree = new Tree(max)
+  tree.putFolder(root)
+  const write = (path: string, text: string) =>
+    files.write(tree, root, { path, cwd: undefined, bytes: Buffer.from(text) })
+  const read = async (path: string) =>
+    Buffer.from(await files.read(tree, root, { path, cwd: undefined, offset: undefined, limit: undefined })).toString()
+  for (const [path, text] of Object.entries(held)) await write(path, text)
+  return { tree, read, write }
+}
+
+/** What something is refused with. */
+const refused = (self: Promise<unknown>) =>
+  self.then(
+    () => "nothing",
+    (error: Error) => error.message
+  )
+
+describe("a tree", () => {
+  it("gives each copy bytes of its own, also where they are appended to", async () => {
+    const { read, tree } = await make(1_000, { a: "1" })
+    await tree.appendFile(`${root}/a`, "2")
+    await tree.cp(`${root}/a`, `${root}/b`)
+    await tree.appendFile(`${root}/b`, "b")
+    await tree.appendFile(`${root}/a`, "a")
+    assert.deepStrictEqual([await read("a"), await read("b")], ["12a", "12b"])
+  })
+
+  it("has room for what it was said to have, and gets it back from what is removed", async () => {
+    const { read, tree, write } = await make(10, { a: "12345" })
+    assert.match(await refused(write("b", "123456")), /^ENOSPC/)
+    await tree.appendFile(`${root}/a`, "67890")
+    assert.match(await refused(tree.appendFile(`${root}/a`, "x")), /^ENOSPC/)
+    assert.strictEqual(await read("a"), "1234567890")
+    await write("a", "123")
+    await tree.link(`${root}/a`, `${root}/name`)
+    await tree.rm(`${root}/a`)
+    assert.match(await refused(write("b", "12345678")), /^ENOSPC/)
+    await write("name", "12")
+    await tree.rm(`${root}/name`)
+    await write("d/b", "1234567890")
+    await tree.rm(`${root}/d`, { recursive: true })
+    await write("c", "1234567890")
+  })
+
+  it("moves and copies no folder into itself", async () => {
+    const { read, tree } = await make(1_000, { "a/b/f": "x" })
+    assert.match(await refused(tree.mv(`${root}/a`, `${root}/a/b/c`)), /^EINVAL/)
+    assert.match(await refused(tree.cp(`${root}/a`, `${root}/a/b/c`, { recursive: true })), /^EINVAL/)
+    assert.strictEqual(await read("a/b/f"), "x")
+  })
+
+  it("follows an absolute link from the top, and no link out of the root", async () => {
+    const { read, tree } = await make(1_000, { "a/f": "x" })
+    tree.put("/secret", Buffer.from("no"))
+    await tree.symlink(`${root}/a/f`, `${root}/a/link`)
+    await tree.symlink("/secret", `${root}/out`)
+    await tree.symlink("../../secret", `${root}/a/up`)
+    assert.strictEqual(await read("a/link"), "x")
+    for (const path of ["out", "a/up", "../secret", "/secret", "/workspaces", "/workspace/../secret"]) {
+      assert.strictEqual(await refused(read(path)), "it leads out of the sandbox", path)
+    }
+    await tree.rm(root, { recursive: true })
+    await tree.mkdir("/other")
+    await tree.symlink("/other", root)
+    assert.strictEqual(
+      await refused(files.list(tree, root, { path: ".", cwd: undefined })),
+      "it leads out of the sandbox"
+    )
+  })
+
+  it("lists by name, in whatever order things were made", async () => {
+    const { tree } = await make(1_000, { z: "", B: "", "a/f": "" })
+    assert.deepStrictEqual(await files.list(tree, root, { path: ".", cwd: undefined }), [
+      { name: "B", type: "file" },
+      { name: "a", type: "directory" },
+      { name: "z", type: "file" }
+    ])
+  })
+
+  it("is written to neither below a repository's folder, nor by one of two names, nor as a folder", async () => {
+    const { tree, write } = await make(1_000, { f: "" })
+    for (const path of [".git/f", ".GIT/f", "a/.Baton/f"]) assert.match(await refused(write(path, "x")), /not written/)
+    assert.strictEqual(await refused(write("new/", "x")), "it is named as a folder")
+    await tree.link(`${root}/f`, `${root}/g`)
+    assert.match(await refused(write("g", "x")), /another name/)
+  })
+
+  it("comes back from a snapshot with its names, its times and its bound", async () => {
+    const { tree } = await make(1_000, { "a/f": "12345" })
+    await tree.link(`${root}/a/f`, `${root}/a/name`)
+    await tree.utimes(`${root}/a`, new Date(5_000), new Date(5_000))
+    const kept = await take(tree)
+    const again = plant(kept, 5)
+    assert.deepStrictEqual(await take(again), kept)
+    await again.writeFile(`${root}/a/name`, "54321")
+    assert.strictEqual(await again.readFile(`${root}/a/f`), "54321")
+    assert.throws(() => plant(kept, 4), /^ENOSPC/)
+    const file = { type: "file", mode: 0o644, mtime: 0, content: "" } as const
+    for (const path of ["/a/../b", "a", "/"]) {
+      assert.throws(() => plant({ version: 1, entries: [{ ...file, path }] }, 10), /has an entry that is none/)
+    }
+  })
+})

@@ -1,0 +1,59 @@
+/**
+ * What a command of the virtual sandbox gets, and how it is ended.
+ */
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Layer } from "effect"
+import { Sandbox } from "effect-baton"
+import { VirtualSandbox } from "effect-baton/virtual"
+import { plant, tempFolder } from "../../support/folder.js"
+
+const make = (options?: VirtualSandbox.Options) =>
+  Effect.map(Layer.build(VirtualSandbox.layer(options)), (context) => ({
+    sandbox: Context.get(context, Sandbox.Sandbox),
+    ...Context.get(context, VirtualSandbox.VirtualSandbox)
+  }))
+
+describe("a command of the virtual sandbox", () => {
+  it.scopedLive("gets its own variables before the sandbox's, and no way to a thread of its own", () =>
+    Effect.gen(function* () {
+      const { sandbox } = yield* make({ env: { GIVEN: "of all", KEPT: "kept" } })
+      const { stdout } = yield* sandbox.exec({ command: 'printf %s "$GIVEN $KEPT $HOME"', env: { GIVEN: "its own" } })
+      assert.strictEqual(stdout, "its own kept /workspace")
+      const { exitCode } = yield* sandbox.exec({ command: "sqlite3 :memory: 'select 1'" })
+      assert.strictEqual(exitCode, 127)
+    })
+  )
+
+  it.scopedLive("ends with 124 where it takes longer than it may, and a timeout of nothing is a short one", () =>
+    Effect.gen(function* () {
+      const { sandbox } = yield* make()
+      for (const timeout of [20, 0, -1]) {
+        assert.strictEqual((yield* sandbox.exec({ command: "sleep 2", timeout })).exitCode, 124)
+      }
+    })
+  )
+
+  it.scopedLive("has no more room after a restore than before it", () =>
+    Effect.gen(function* () {
+      const { restore, sandbox, snapshot } = yield* make({ limits: { files: 10_000 } })
+      yield* restore(yield* snapshot)
+      assert.match((yield* Effect.flip(sandbox.write("f", new Uint8Array(10_001)))).message, /no room/)
+    })
+  )
+
+  it.scopedLive("sees a folder below by its own links, and none that came in its way since", () =>
+    Effect.gen(function* () {
+      const ground = yield* tempFolder
+      plant(ground, { "root/sub/f": "inside", "root/late/f": "inside", "out/f": "SECRET" })
+      fs.symlinkSync(path.join(ground, "root/sub"), path.join(ground, "root/absolute"))
+      const { sandbox } = yield* make({ overlay: path.join(ground, "root") })
+      assert.strictEqual(Buffer.from(yield* sandbox.read("absolute/f")).toString(), "inside")
+      yield* sandbox.list(".")
+      fs.rmSync(path.join(ground, "root/late"), { recursive: true })
+      fs.symlinkSync("../out", path.join(ground, "root/late"))
+      assert.match((yield* Effect.flip(sandbox.list("late"))).message, /permission denied/)
+    })
+  )
+})

@@ -1,0 +1,161 @@
+/**
+ * Faults of the sandbox in memory.
+ */
+
+const commands = "src/layers/virtual/commands.ts"
+const files = "src/layers/virtual/files.ts"
+const snapshot = "src/layers/virtual/snapshot.ts"
+const tree = "src/layers/virtual/Tree.ts"
+const virtual = "src/layers/VirtualSandbox.ts"
+const byCommands = ["test/layers/virtual/commands.test.ts"]
+const byTree = ["test/layers/virtual/Tree.test.ts"]
+
+export const virtuals = [
+  {
+    name: "virtual: a link in the root's own place is followed",
+    file: files,
+    find: "  if (!isWithin(root, pathOf(found))) throw outside()\n",
+    replace: "",
+    tests: byTree
+  },
+  {
+    name: "virtual: what only begins with the root's name is within it",
+    file: files,
+    find: `outer === "/" ? outer : \`\${outer}/\``,
+    replace: "outer",
+    tests: byTree
+  },
+  {
+    name: "virtual: .GIT is written to",
+    file: files,
+    find: `name.toLowerCase() === ".git"`,
+    replace: `name === ".git"`,
+    tests: byTree
+  },
+  {
+    name: "virtual: a file of two names is written",
+    file: files,
+    find: "node.names > 1",
+    replace: "node.names > 2",
+    tests: byTree
+  },
+  {
+    name: "virtual: a list stands as it was made",
+    file: files,
+    find: "[...entries.keys()].toSorted()",
+    replace: "[...entries.keys()]",
+    tests: byTree
+  },
+  {
+    name: "virtual: a file is named as a folder",
+    file: files,
+    find: `  if (at.path.endsWith("/")) throw new Refusal("it is named as a folder")\n`,
+    replace: "",
+    tests: byTree
+  },
+  {
+    name: "virtual: a copy shares its bytes with what it was made of",
+    file: tree,
+    find: "const bytes = new Uint8Array(content)",
+    replace: "const bytes = content",
+    tests: byTree
+  },
+  {
+    name: "virtual: what is appended takes no room",
+    file: tree,
+    find: "    this.#charge(added.length + (file.bytes === undefined ? before.length : 0), asked)\n",
+    replace: "",
+    tests: byTree
+  },
+  {
+    name: "virtual: what is removed gives no room back",
+    file: tree,
+    find: "--node.names === 0) this.#bytes -= node.bytes?.length ?? 0",
+    replace: "--node.names === 0) this.#bytes -= 0",
+    tests: byTree
+  },
+  {
+    name: "virtual: a name that is removed is counted on",
+    file: tree,
+    find: `node.kind === "file" && --node.names === 0`,
+    replace: `node.kind === "file" && node.names === 1`,
+    tests: byTree
+  },
+  {
+    name: "virtual: a folder is moved into itself",
+    file: tree,
+    find: `source.node.kind === "folder" && source.real.every(`,
+    replace: `source.node.kind === "file" && source.real.every(`,
+    tests: byTree
+  },
+  {
+    name: "virtual: an absolute link starts from where it stands",
+    file: tree,
+    find: "          folders.length = 1\n          real = []\n",
+    replace: "",
+    tests: byTree
+  },
+  {
+    name: "virtual: a snapshot makes two files of one with two names",
+    file: snapshot,
+    find: "if (it.names > 1) seen.set(it.id, place)",
+    replace: "if (it.names > 2) seen.set(it.id, place)",
+    tests: byTree
+  },
+  {
+    name: "virtual: folders of a snapshot have the time of their restoring",
+    file: snapshot,
+    find: `if (entry.type === "folder") tree.putFolder(entry.path, entry)`,
+    replace: `if (entry.type === "folder") tree.putFolder(entry.path, { mode: entry.mode })`,
+    tests: byTree
+  },
+  {
+    name: "virtual: an entry of a snapshot leads out of its folder",
+    file: snapshot,
+    find: " && path.normalize(place) === place",
+    replace: "",
+    tests: byTree
+  },
+  {
+    name: "virtual: a restored sandbox has no bound",
+    file: "src/layers/virtual/guest.ts",
+    find: "plant(args, setup.limits.files)",
+    replace: "plant(args, Number.POSITIVE_INFINITY)",
+    tests: byCommands
+  },
+  {
+    name: "virtual: a timeout of nothing is none",
+    file: virtual,
+    find: "Math.min(2 ** 31 - 1, Math.max(1, Math.trunc(timeout)))",
+    replace: "timeout < 1 ? undefined : Math.min(2 ** 31 - 1, Math.trunc(timeout))",
+    tests: byCommands
+  },
+  {
+    name: "virtual: a command's own variables stand behind the sandbox's",
+    file: commands,
+    find: "{ ...env, ...exec.env }",
+    replace: "{ ...exec.env, ...env }",
+    tests: byCommands
+  },
+  {
+    name: "virtual: a shell starts threads of its own",
+    file: commands,
+    find: `.filter((name) => name !== "sqlite3")`,
+    replace: "",
+    tests: byCommands
+  },
+  {
+    name: "virtual: a link that names the folder below leads nowhere",
+    file: "src/layers/virtual/below.ts",
+    find: "target : path.posix.join(mount, inside)",
+    replace: "target : target",
+    tests: byCommands
+  },
+  {
+    name: "virtual: a folder below that was swapped for a link is listed",
+    file: "src/layers/virtual/below.ts",
+    find: "if ((await fs.realpath(place)) !== place) throw replaced(asked)",
+    replace: "void replaced",
+    tests: byCommands
+  }
+]
