@@ -4,9 +4,8 @@
  *
  *     npm run bench:tools
  */
-import { Agent, Engine, Model, Sandbox, Script, Sessions } from "effect-baton"
+import { Agent, Engine, Model, Script, Sessions } from "effect-baton"
 import { BuiltinTools, NodeSandbox } from "effect-baton/node"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
@@ -141,20 +140,8 @@ const script: Script.Script = [
   )
 ]
 
-type Service = Context.Tag.Service<Sandbox.Sandbox>
-
-/** Files that may match, by ripgrep, for a sandbox that does not look for them itself. */
-const candidates: NonNullable<Service["candidates"]> = (request) =>
-  Effect.promise(async () => {
-    const args = ["--no-config", "--hidden", "--text", "--crlf", "--null", "-l", "-e", request.pattern, "."]
-    const { stdout } = await run(rgPath, args, { cwd: path.resolve(root, request.cwd ?? ".", request.path) })
-    return stdout.split("\0").flatMap((file) => (file === "" ? [] : [path.normalize(file)]))
-  })
-
-const engine = (change: (sandbox: Service) => Service) => {
-  const sandbox = Layer.map(NodeSandbox.layer({ root }), (context) =>
-    Context.make(Sandbox.Sandbox, change(Context.get(context, Sandbox.Sandbox)))
-  )
+const engine = (ripgrep: string | false) => {
+  const sandbox = NodeSandbox.layer({ root, ripgrep })
   const runtime = ManagedRuntime.make(
     Engine.layerMemory.pipe(
       Layer.provideMerge(Layer.merge(Layer.provideMerge(BuiltinTools.layer, sandbox), Model.layerScripted(script)))
@@ -182,8 +169,8 @@ const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b)
 
 const main = async (): Promise<void> => {
   build()
-  const walking = engine((sandbox) => ({ ...sandbox, candidates: undefined }))
-  const searching = engine((sandbox) => ({ ...sandbox, candidates: sandbox.candidates ?? candidates }))
+  const walking = engine(false)
+  const searching = engine(rgPath)
   const variants: Readonly<Record<string, (n: number) => Promise<ReadonlyArray<string>>>> = {
     "by hand, node:fs": async (n) => (await readAndEdit(n), byHand()),
     "by hand, node:fs, 16 at once": async (n) => (await readAndEdit(n), byHandAtOnce()),
