@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import { SandboxError } from "../services/Errors.js"
 import { type ExecRequest, Sandbox, type SearchRequest } from "../services/Sandbox.js"
 import { confine } from "./sandbox/confine.js"
+import { clamp, faultOf, maxOutputOf, timeoutOf } from "./sandbox/request.js"
 import { mark } from "./sandbox/processes.js"
 import { candidates, findRipgrep, isRipgrep } from "./sandbox/ripgrep.js"
 import { findShell, run, type Within } from "./sandbox/shell.js"
@@ -51,8 +52,7 @@ export const defaultEnv: ReadonlyArray<string> = [
   "TZ"
 ]
 
-/** The most bytes kept of each output of a command where the request does not say, and the most it can ask for. */
-export const outputLimits = { default: 1024 * 1024, max: 64 * 1024 * 1024 }
+export { outputLimits } from "./sandbox/request.js"
 
 /**
  * Roots the sandbox at a folder. Fails where there is none. The environment is read once, when the layer is built.
@@ -95,8 +95,8 @@ export const layer = (options: Options): Layer.Layer<Sandbox, SandboxError> =>
           args: ["-c", "--", request.command],
           env: { ...allowed, ...request.env, [mark]: outer + token },
           token,
-          timeout: timeoutOf(request.timeout),
-          maxOutput: clamp(request.maxOutput ?? outputLimits.default, 0, outputLimits.max, outputLimits.default),
+          timeout: timeoutOf(request),
+          maxOutput: maxOutputOf(request),
           grace
         }
         return yield* run(command, (use) => files.within({ path: request.cwd ?? "." }, use))
@@ -154,21 +154,3 @@ const pick = (
   }
   return picked
 }
-
-/** What the operating system would not take. Told here, since its own message would repeat a variable's value. */
-const faultOf = ({ command, env = {} }: ExecRequest): string | undefined => {
-  if (typeof command !== "string") return "it is not a text"
-  if (command.includes("\0")) return "it has a NUL character"
-  for (const [name, value] of Object.entries(env)) {
-    if (name === "" || name.includes("=") || name.includes("\0")) return "a variable's name is empty or has = or NUL"
-    if (typeof value !== "string") return `the value of the variable ${name} is not a text`
-    if (value.includes("\0")) return `the value of the variable ${name} has a NUL character`
-  }
-  return undefined
-}
-
-const timeoutOf = (timeout: number | undefined): number | undefined =>
-  typeof timeout !== "number" || Number.isNaN(timeout) ? undefined : clamp(timeout, 1, 2 ** 31 - 1, 1)
-
-const clamp = (value: number, min: number, max: number, whenNaN: number): number =>
-  Number.isNaN(value) ? whenNaN : Math.min(max, Math.max(min, Math.trunc(value)))

@@ -32,6 +32,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { SandboxError } from "../services/Errors.js"
 import { type ExecRequest, Sandbox } from "../services/Sandbox.js"
+import { faultOf, maxOutputOf, timeoutOf } from "./sandbox/request.js"
 import type { Snapshot } from "./virtual/snapshot.js"
 import { start } from "./virtual/Thread.js"
 
@@ -79,8 +80,7 @@ export const defaultLimits: Limits = {
   grace: 10_000
 }
 
-/** The most bytes kept of each output of a command where the request does not say, and the most it can ask for. */
-export const outputLimits = { default: 1024 * 1024, max: 64 * 1024 * 1024 }
+export { outputLimits } from "./sandbox/request.js"
 
 /** The whole of a virtual sandbox, to be kept and put back. */
 export class VirtualSandbox extends Context.Tag("baton/VirtualSandbox")<
@@ -137,11 +137,11 @@ export const layer = (options: Options = {}): Layer.Layer<Sandbox | VirtualSandb
         grace
       )
 
-      const exec = Effect.fn("Sandbox.exec")(function* ({ command, cwd, env, maxOutput, timeout }: ExecRequest) {
-        const fault = faultOf(command, env ?? {})
+      const exec = Effect.fnUntraced(function* (request: ExecRequest) {
+        const fault = faultOf(request)
         if (fault !== undefined) return yield* new SandboxError({ operation: "exec", path: "a command", reason: fault })
-        const bytes = Math.min(outputLimits.max, natural(maxOutput, outputLimits.default))
-        return yield* thread.exec({ command, cwd, env: env ?? {}, maxOutput: bytes }, timeoutOf(timeout))
+        const { command, cwd, env = {} } = request
+        return yield* thread.exec({ command, cwd, env, maxOutput: maxOutputOf(request) }, timeoutOf(request))
       })
 
       const sandbox = Sandbox.of({
@@ -161,23 +161,3 @@ export const layer = (options: Options = {}): Layer.Layer<Sandbox | VirtualSandb
       )
     })
   )
-
-/** What a shell could not be given. */
-const faultOf = (command: string, env: Readonly<Record<string, string>>): string | undefined => {
-  if (typeof command !== "string") return "it is not a text"
-  if (command.includes("\0")) return "it has a NUL character"
-  for (const [name, value] of Object.entries(env)) {
-    if (name === "" || name.includes("=") || name.includes("\0")) return "a variable's name is empty or has = or NUL"
-    if (typeof value !== "string") return `the value of the variable ${name} is not a text`
-    if (value.includes("\0")) return `the value of the variable ${name} has a NUL character`
-  }
-  return undefined
-}
-
-const timeoutOf = (timeout: number | undefined): number | undefined =>
-  typeof timeout !== "number" || Number.isNaN(timeout)
-    ? undefined
-    : Math.min(2 ** 31 - 1, Math.max(1, Math.trunc(timeout)))
-
-const natural = (value: number | undefined, whenAbsent: number): number =>
-  value === undefined || Number.isNaN(value) ? whenAbsent : Math.max(0, Math.trunc(value))

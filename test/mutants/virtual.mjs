@@ -6,7 +6,6 @@ const commands = "src/layers/virtual/commands.ts"
 const files = "src/layers/virtual/files.ts"
 const snapshot = "src/layers/virtual/snapshot.ts"
 const tree = "src/layers/virtual/Tree.ts"
-const virtual = "src/layers/VirtualSandbox.ts"
 const byCommands = ["test/layers/virtual/commands.test.ts"]
 const byTree = ["test/layers/virtual/Tree.test.ts"]
 
@@ -125,9 +124,9 @@ export const virtuals = [
   },
   {
     name: "virtual: a timeout of nothing is none",
-    file: virtual,
-    find: "Math.min(2 ** 31 - 1, Math.max(1, Math.trunc(timeout)))",
-    replace: "timeout < 1 ? undefined : Math.min(2 ** 31 - 1, Math.trunc(timeout))",
+    file: "src/layers/sandbox/request.ts",
+    find: "? undefined : clamp(timeout, 1,",
+    replace: "|| timeout < 1 ? undefined : clamp(timeout, 1,",
     tests: byCommands
   },
   {
