@@ -271,6 +271,25 @@ describe("SqliteClient", () => {
     })
   )
 
+  it.scoped("empties the log when it is closed, whenever the binding's statements are collected", () =>
+    Effect.gen(function* () {
+      const filename = yield* file
+      const size = (name: string) => fs.statSync(name, { throwIfNoEntry: false })?.size ?? 0
+      yield* using(filename, (sql) =>
+        Effect.gen(function* () {
+          yield* sql`CREATE TABLE t (a INTEGER)`
+          yield* Effect.replicateEffect(sql`INSERT INTO t VALUES (1)`, 20, { discard: true })
+          assert.isAbove(size(`${filename}-wal`), 0)
+        })
+      )
+      assert.strictEqual(size(`${filename}-wal`), 0)
+      const [before, written] = [fs.readFileSync(filename), fs.statSync(filename).mtimeMs]
+      assert.deepStrictEqual(yield* using(filename, (sql) => sql`SELECT count(*) AS n FROM t`), [{ n: 20 }])
+      assert.isTrue(before.equals(fs.readFileSync(filename)))
+      assert.strictEqual(fs.statSync(filename).mtimeMs, written)
+    })
+  )
+
   it.scoped("statements after the end are errors", () =>
     Effect.gen(function* () {
       const filename = yield* file

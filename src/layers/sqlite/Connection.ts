@@ -120,8 +120,10 @@ export class SqliteConnection implements Synchronous {
     return this.patiently(() => {
       if (!this.#lock.take()) return busy
       try {
-        this.#db.close()
+        // By itself SQLite does it only when the last statement is gone, which for `libsql` is some time after this.
+        this.#db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
       } finally {
+        this.#db.close()
         this.#lock.give()
         this.#lock.close()
       }
