@@ -18,7 +18,7 @@
  * An integer beyond 2^53 in a result is an error, never rounded; with `SafeIntegers` integers come as `bigint`. A text
  * with NUL or half a surrogate pair, which SQLite would alter, is refused.
  *
- * When the layer is closed the log is emptied and the locks are given back. `libsql` lets go of the file's descriptors
+ * When the layer is closed the log is emptied, unless somebody is reading it, and the locks are given back. `libsql` lets go of the file's descriptors
  * when its prepared statements are collected as garbage, which may be later.
  */
 import type { SqlClient } from "@effect/sql/SqlClient"

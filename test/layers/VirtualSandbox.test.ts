@@ -4,13 +4,14 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, FastCheck as fc, Fiber, Layer, TestClock, Tracer } from "effect"
+import { Context, Effect, FastCheck as fc, Fiber, Layer, TestClock } from "effect"
 import { Agent, Sandbox, Script } from "effect-baton"
 import { BuiltinTools } from "effect-baton/node"
 import { VirtualSandbox } from "effect-baton/virtual"
 import { engine, open } from "../support/engine.js"
 import { plant, tempFolder } from "../support/folder.js"
 import { unblocked } from "../support/tools.js"
+import { recording, wordsOf } from "../support/tracer.js"
 
 const make = (options?: VirtualSandbox.Options) =>
   Effect.map(Layer.build(VirtualSandbox.layer(options)), (context) => {
@@ -81,32 +82,12 @@ const holds = <A extends ReadonlyArray<unknown>>(
 
 it.scoped("tells no span what it refuses: a path may hold a secret", () =>
   Effect.gen(function* () {
-    const told: Array<string> = []
-    const tracer = Tracer.make({
-      span: (name, parent, context, links, startTime, kind) => ({
-        _tag: "Span",
-        spanId: name,
-        traceId: "t",
-        sampled: true,
-        name,
-        kind,
-        parent,
-        context,
-        links,
-        status: { _tag: "Started", startTime },
-        attributes: new Map(),
-        attribute: (...of) => void told.push(String(of)),
-        event: (...of) => void told.push(String(of)),
-        addLinks: () => {},
-        end: (_, exit) => void told.push(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : name)
-      }),
-      context: (run) => run()
-    })
+    const { started, tracer } = recording()
     const { sandbox } = yield* make()
     const refused = Effect.flip(sandbox.exec({ command: "true", cwd: "../canary" }))
     const error = yield* refused.pipe(Effect.withSpan("the test"), Effect.withTracer(tracer))
     assert.include(error.message, "out of the sandbox")
-    assert.deepStrictEqual(told, ["the test"])
+    assert.deepStrictEqual(started.map(wordsOf), [["the test"]])
   })
 )
 

@@ -6,39 +6,14 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { inspect } from "node:util"
 import { assert, it } from "@effect/vitest"
-import { Cause, Config, ConfigProvider, Effect, Exit, Layer, Logger, LogLevel, Schema, Tracer } from "effect"
+import { Cause, Config, ConfigProvider, Effect, Layer, Logger, LogLevel, Schema } from "effect"
 import { Agent, Engine, Model, Script, Secrets, Sessions, Skill, Tool } from "effect-baton"
 import { BuiltinTools, NodeSandbox } from "effect-baton/node"
 import { SqliteSessionStore } from "effect-baton/sqlite"
 import { Recorder } from "effect-baton/testing"
+import { recording, wordsOf } from "../support/tracer.js"
 
 const canary = "canary-9f3c7a51d2e84b60"
-
-/** A tracer that keeps what it is told. */
-const tracer = (told: Array<unknown>) =>
-  Tracer.make({
-    span: (name, parent, context, links, startTime, kind, options) => {
-      told.push(name, options?.attributes)
-      return {
-        _tag: "Span",
-        spanId: String(told.length),
-        traceId: "t",
-        sampled: true,
-        name,
-        kind,
-        parent,
-        context,
-        links,
-        status: { _tag: "Started", startTime },
-        attributes: new Map(),
-        attribute: (...of) => void told.push(of),
-        event: (...of) => void told.push(of.map((it) => (typeof it === "bigint" ? String(it) : it))),
-        addLinks: () => {},
-        end: (_, exit) => void told.push(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "")
-      }
-    },
-    context: (f) => f()
-  })
 
 it.scopedLive("it is found 0 times in records, events, logs, spans, errors and the store's files", () =>
   Effect.gen(function* () {
@@ -65,6 +40,7 @@ it.scopedLive("it is found 0 times in records, events, logs, spans, errors and t
         })
     )
     const told: Array<unknown> = []
+    const { started, tracer } = recording()
     const logger = Logger.make(
       (options) => void told.push(options.message, Cause.pretty(options.cause), [...options.annotations])
     )
@@ -140,13 +116,13 @@ it.scopedLive("it is found 0 times in records, events, logs, spans, errors and t
           Layer.provideMerge(NodeSandbox.layer({ root }))
         )
       ),
-      Effect.withTracer(tracer(told)),
+      Effect.withTracer(tracer),
       Effect.withSpan("the test"),
       Effect.provide(Logger.replace(Logger.defaultLogger, logger)),
       Logger.withMinimumLogLevel(LogLevel.All),
       Effect.tapErrorCause((cause) => Effect.sync(() => void told.push(Cause.pretty(cause))))
     )
-    const places = { ...found, told }
+    const places = { ...found, told, spans: started.map(wordsOf) }
     for (const [name, place] of Object.entries(places)) {
       const text =
         JSON.stringify(place, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value)) +
@@ -157,6 +133,7 @@ it.scopedLive("it is found 0 times in records, events, logs, spans, errors and t
         `${name}: ${text.slice(Math.max(0, text.indexOf(canary) - 300), text.indexOf(canary))}`
       )
     }
+    assert.isAbove(started.length, 20)
     assert.isAbove(told.length, 20)
     for (const file of fs.readdirSync(folder).filter((name) => name.startsWith("sessions"))) {
       assert.isFalse(fs.readFileSync(path.join(folder, file)).includes(canary), file)

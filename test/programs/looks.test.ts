@@ -1,24 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Redacted, TestClock } from "effect"
-import { Agent, Errors, Model, Sandbox, Script, Secrets, Sessions, SessionStore, Skill } from "effect-baton"
-import { engineOver, open } from "../support/engine.js"
+import type { Model} from "effect-baton";
+import { Agent, Errors, Sandbox, Script, Secrets, Sessions, SessionStore, Skill } from "effect-baton"
+import { engineOver, open, watchedModel } from "../support/engine.js"
 import { begin, gate, settle } from "../support/stage.js"
 import { filesSandbox } from "../support/filesSandbox.js"
 
 type Files = typeof Sandbox.Sandbox.Service
 
 const over = (sandbox: Files, script: Script.Script = [Script.always("ok")]) => {
-  const requests: Array<Model.ModelRequest> = []
-  const model = Layer.effect(
-    Model.Model,
-    Effect.map(Model.Model, (it) => ({
-      ...it,
-      stream: (request: Model.ModelRequest, emit: (event: Model.ModelEvent) => void) => {
-        requests.push(request)
-        return it.stream(request, emit)
-      }
-    }))
-  ).pipe(Layer.provide(Model.layerScripted(script)))
+  const { layer: model, requests } = watchedModel(script)
   return {
     requests,
     layer: engineOver(Layer.mergeAll(SessionStore.layerMemory, model, Layer.succeed(Sandbox.Sandbox, sandbox)))

@@ -3,9 +3,10 @@
  */
 import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Layer, Option, Redacted, Tracer } from "effect"
+import { Effect, Layer, Redacted } from "effect"
 import { Agent, Errors, Model, Script, Secrets, SessionStore, Tool } from "effect-baton"
 import { engine, engineOver, open, recorder } from "../support/engine.js"
+import { recording, wordsOf } from "../support/tracer.js"
 
 const canary = "canary-5f1c9e2a77"
 
@@ -48,30 +49,7 @@ describe("secrets", () => {
   )
 
   it.scoped("are in no error, retry, notice, span, command or description", () => {
-    const spans: Array<unknown> = []
-    const tracer = Tracer.make({
-      span: (name) => {
-        const attributes = new Map<string, unknown>()
-        return {
-          _tag: "Span",
-          name,
-          spanId: name,
-          traceId: "t",
-          sampled: true,
-          parent: Option.none(),
-          context: Context.empty(),
-          status: { _tag: "Started", startTime: 0n },
-          attributes,
-          links: [],
-          kind: "internal",
-          attribute: (key, value) => attributes.set(key, value),
-          event: () => {},
-          addLinks: () => {},
-          end: (_, exit) => spans.push([name, [...attributes], Exit.isFailure(exit) ? Cause.pretty(exit.cause) : ""])
-        }
-      },
-      context: (run) => run()
-    })
+    const { started, tracer } = recording()
     const stream: Model.Model["Type"]["stream"] = (_, emit) =>
       Effect.suspend(() => {
         emit({ _tag: "Notice", message: `I used ${canary}` })
@@ -88,10 +66,10 @@ describe("secrets", () => {
       yield* Effect.flip(session.shell(`echo ${canary}`, { cwd: canary, env: { [canary]: "" } }))
       yield* Effect.flip(session.task(`${"-".repeat(70)}${canary}`, { limits }))
       assert.strictEqual(error.message, 'The model "m" is not available: no <redacted> (2 attempts).')
-      assert.strictEqual(spans.length, 3)
+      assert.strictEqual(started.length, 3)
       const tags = new Set((yield* events).map((event) => event._tag))
       for (const tag of ["ModelRetry", "Notice", "TurnFailed", "TaskStarted"] as const) assert.include([...tags], tag)
-      for (const told of [error, spans, yield* events, yield* session.history]) {
+      for (const told of [error, started.map(wordsOf), yield* events, yield* session.history]) {
         const text = `${JSON.stringify(told)}${inspect(told, { depth: 9 })}`
         assert.notInclude(text, canary.slice(0, 8))
       }

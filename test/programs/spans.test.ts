@@ -3,57 +3,10 @@
  */
 import * as conventions from "@opentelemetry/semantic-conventions/incubating"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Option, Tracer } from "effect"
+import { Context, Effect, Layer, Option, Tracer } from "effect"
 import { Agent, Errors, Script, Tool } from "effect-baton"
 import { echo, engine, open } from "../support/engine.js"
-
-interface Ended {
-  readonly name: string
-  readonly kind: Tracer.SpanKind
-  readonly parent: string | undefined
-  readonly attributes: Readonly<Record<string, unknown>>
-  readonly exit: Exit.Exit<unknown, unknown>
-}
-
-/** A tracer that keeps the spans that have ended, in that order. */
-const recording = () => {
-  const ended: Array<Ended> = []
-  let count = 0
-  const tracer = Tracer.make({
-    span: (name, parent, context, links, startTime, kind) => {
-      const attributes = new Map<string, unknown>()
-      const span: Tracer.Span = {
-        _tag: "Span",
-        name,
-        spanId: String(++count),
-        traceId: "trace",
-        parent,
-        context,
-        status: { _tag: "Started", startTime },
-        attributes,
-        links,
-        sampled: true,
-        kind,
-        attribute: (key, value) => attributes.set(key, value),
-        event: () => {},
-        addLinks: () => {},
-        end: (_, exit) => {
-          const above = Option.getOrUndefined(parent)
-          ended.push({
-            name,
-            kind,
-            parent: above?._tag === "Span" ? above.name : undefined,
-            attributes: Object.fromEntries(attributes),
-            exit
-          })
-        }
-      }
-      return span
-    },
-    context: (f) => f()
-  })
-  return { ended, layer: Layer.setTracer(tracer) }
-}
+import { recording } from "../support/tracer.js"
 
 const usage = { input: 10, output: 2, cacheRead: 4, cacheWrite: 1, reasoning: 1 }
 const script = [
@@ -76,7 +29,7 @@ const script = [
 
 describe("spans", () => {
   it.effect("of an operation, its model requests, its tool calls and its tasks hang together", () => {
-    const { ended, layer } = recording()
+    const { ended, tracer } = recording()
     const inner = Tool.make("inner", {
       description: "",
       run: (_, call) => call.runPromise(Effect.withSpan(Effect.succeed("x"), "mine"))
@@ -114,7 +67,7 @@ describe("spans", () => {
         { kind: "client" }
       )
       yield* Effect.flip(session.prompt("bad"))
-      const failed = ended.filter(({ exit }) => Exit.isFailure(exit))
+      const failed = ended.filter(({ exit }) => exit?._tag === "Failure")
       assert.deepStrictEqual(
         failed.map(({ attributes, name }) => [name, attributes["error.type"]]),
         [
@@ -133,7 +86,7 @@ describe("spans", () => {
         const operation = attributes["gen_ai.operation.name"]
         if (operation !== undefined) assert.isTrue(known.has(operation), String(operation))
       }
-    }).pipe(Effect.provide(Layer.mergeAll(engine(script), layer)))
+    }).pipe(Effect.provide(Layer.mergeAll(engine(script), Layer.setTracer(tracer))))
   })
 
   it.effect("are not made for Effect's own tracer, which nobody looks at", () =>

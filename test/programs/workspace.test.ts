@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type Context, Effect, Fiber, Layer, TestClock } from "effect"
-import { Agent, Errors, type Event, Model, Sandbox, Script, Sessions, SessionStore, Skill, Tool } from "effect-baton"
-import { engineOver, open, recorder } from "../support/engine.js"
+import type { Model} from "effect-baton";
+import { Agent, Errors, type Event, Sandbox, Script, Sessions, SessionStore, Skill, Tool } from "effect-baton"
+import { engineOver, open, recorder, watchedModel } from "../support/engine.js"
 import { begin, settle } from "../support/stage.js"
 import { filesSandbox } from "../support/filesSandbox.js"
 
@@ -11,18 +12,7 @@ const over = (
   script: Script.Script = [Script.always("ok")],
   other: Partial<Context.Tag.Service<typeof Sandbox.Sandbox>> = {}
 ) => {
-  const requests: Array<Model.ModelRequest> = []
-  const watched = Layer.map(Model.layerScripted(script), (context) => context)
-  const model = Layer.effect(
-    Model.Model,
-    Effect.map(Model.Model, (it) => ({
-      ...it,
-      stream: (request: Model.ModelRequest, emit: (event: Model.ModelEvent) => void) => {
-        requests.push(request)
-        return it.stream(request, emit)
-      }
-    }))
-  ).pipe(Layer.provide(watched))
+  const { layer: model, requests } = watchedModel(script)
   const sandbox = Layer.succeed(Sandbox.Sandbox, { ...filesSandbox(files), ...other })
   return { requests, layer: engineOver(Layer.mergeAll(SessionStore.layerMemory, model, sandbox)) }
 }

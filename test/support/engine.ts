@@ -13,6 +13,22 @@ export const engineOver = <Out, E, R>(below: Layer.Layer<Out | SessionStore.Sess
 export const engine = (script: Script.Script) =>
   engineOver(Layer.provideMerge(SessionStore.layerMemory, Model.layerScripted(script)))
 
+/** A scripted model, and what it was sent. */
+export const watchedModel = (script: Script.Script) => {
+  const requests: Array<Model.ModelRequest> = []
+  const layer = Layer.effect(
+    Model.Model,
+    Effect.map(Model.Model, (it) => ({
+      ...it,
+      stream: (request: Model.ModelRequest, emit: (event: Model.ModelEvent) => void) => {
+        requests.push(request)
+        return it.stream(request, emit)
+      }
+    }))
+  ).pipe(Layer.provide(Model.layerScripted(script)))
+  return { requests, layer }
+}
+
 /** Follows the engine from now on; what was published so far is given each time it is asked for. */
 export const recorder = Effect.map(Recorder.make, (it) => it.events)
 

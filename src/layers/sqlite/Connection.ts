@@ -123,13 +123,16 @@ export class SqliteConnection implements Synchronous {
         // By itself SQLite does it only when the last statement is gone, which for `libsql` is some time after this.
         this.#db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
       } finally {
-        this.#db.close()
-        this.#lock.give()
-        this.#lock.close()
+        try {
+          this.#db.close()
+        } finally {
+          this.#lock.give()
+          this.#lock.close()
+        }
       }
       return undefined
     })
-  }).pipe(Effect.catchAll((error) => Effect.logWarning(`${this.filename} was not closed`, error)))
+  }).pipe(Effect.catchAll((error) => Effect.logWarning(`${this.filename} was not closed cleanly`, error)))
 
   private run(
     sql: string,
