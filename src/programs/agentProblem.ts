@@ -1,6 +1,7 @@
 /**
  * What is wrong with an agent, if anything: looked at once for each, since an agent does not change.
  */
+import * as Effect from "effect/Effect"
 import * as Agent from "../services/Agent.js"
 import { InvalidInput, type ToolNameConflict } from "../services/Errors.js"
 import { cleanText } from "../services/Json.js"
@@ -90,9 +91,12 @@ const skillProblem = (skills: ReadonlyArray<Skill>, path: string): InvalidInput 
   const seen = new Set<string>()
   for (const [i, skill] of skills.entries() as Iterable<[number, Partial<Skill> | undefined]>) {
     const at = `${path}.skills[${i}]`
-    if (!isObject(skill) || typeof skill.read !== "function" || typeof skill.instructions !== "string") {
-      return wrong(at, "it is not a skill")
-    }
+    const isSkill =
+      isObject(skill) &&
+      typeof skill.read === "function" &&
+      typeof skill.instructions === "string" &&
+      Effect.isEffect(skill.files)
+    if (!isSkill) return wrong(at, "it is not a skill")
     const named = nameProblem(skill.name)
     if (named !== undefined) return wrong(`${at}.name`, named)
     const described = descriptionProblem(skill.description)

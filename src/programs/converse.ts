@@ -9,6 +9,7 @@ import { cleanText } from "../services/Json.js"
 import { LimitReached, NoProgress, ResultUnavailable, type StoreError } from "../services/Errors.js"
 import type { PromptError, Reply, ResultError } from "../services/Session.js"
 import type * as Tool from "../services/Tool.js"
+import * as Workspace from "../services/Workspace.js"
 import { dispatcher } from "./dispatch.js"
 import type { Done } from "./ends.js"
 import type { Operation } from "./held.js"
@@ -46,7 +47,9 @@ export const converse = (
   const mayDelegate = lease.depth < engine.limits.taskDepth
   const more = [...skillSpecs(running), ...(wanted?.specs ?? [])]
   const tools = toolset(agent, extra, engine.taskTool, mayDelegate, more.length === 0 ? undefined : more)
-  const told = journal.conversation.instructions
+  const { conversation } = journal
+  // What was told first may be what is kept from this agent.
+  const told = agent.workspace === "off" ? Workspace.instructionsOf(conversation.workspace) : conversation.instructions
   const own = cleanText(agent.instructions)
   const instructions = told === "" ? own : own === "" ? told : `${own}\n\n${told}`
   const frame = { thinking, instructions, tools: tools.specs }

@@ -30,12 +30,13 @@ export const leftIn = (
     const { running } = row
     if (running === null) return undefined
     const entries = yield* entriesOf(store, row)
-    const [, first] = entries
-    const texts = first?._tag === "User" ? first.content : []
-    const input = texts.flatMap((part) => (part.type === "text" ? [part.text] : [])).join(" ")
+    const events = yield* eventsOf(store, row, entries)
+    // A child's words are not its own.
+    const said = events.flatMap((event) => (event._tag === "UserMessage" && event.session === row.id ? [event] : []))
+    const input = said[0]?.text ?? ""
     const resumed = entries.findLast((entry) => entry._tag === "OperationResumed")
     const attempt = 1 + (resumed?.attempt ?? 1)
-    return { ...running, session: row.id, input, attempt, events: yield* eventsOf(store, row, entries) }
+    return { ...running, session: row.id, input, attempt, events }
   })
 
 /** The entries of what was started last. */

@@ -165,28 +165,26 @@ const framed = <A, E, R, P>(
         }
       })
     const prepared = (journal: Journal, pause: number): Ended => {
-      const goesBack = before?.(journal, lease.operationId).some(({ _tag }) => _tag === "HeadMoved") === true
+      const owed = before?.(journal, lease.operationId) ?? []
+      const goesBack = owed.some(({ _tag }) => _tag === "HeadMoved")
       const looking = spec.prepare?.(engine, journal, goesBack)
-      if (looking === undefined) return begun(journal, pause, none)
+      if (looking === undefined) return begun(journal, pause, owed, none)
       return Effect.matchCauseEffect(restore(looking), {
-        onSuccess: (it) => begun(journal, pause, it),
+        onSuccess: (it) => begun(journal, pause, owed, it),
         onFailure: (cause) =>
-          before !== undefined && Cause.isInterrupted(cause) ? begun(journal, pause, none) : Effect.failCause(cause)
+          before !== undefined && Cause.isInterrupted(cause)
+            ? begun(journal, pause, owed, none)
+            : Effect.failCause(cause)
       })
     }
-    const begun = (journal: Journal, pause: number, found: Prepared): Ended => {
+    const begun = (journal: Journal, pause: number, owed: ReadonlyArray<Draft.Draft>, found: Prepared): Ended => {
       journal.start(lease.operationId)
       const running = new Operation(engine, clock, ref, lease, journal, lease.operationId)
       running.key = named?.key
       running.from = journal.nextSeq
       running.skills = found.skills
       const end = enter(running, kind)
-      const drafts = [
-        ...(before?.(journal, running.id) ?? []),
-        Draft.operationStarted(kind, named?.key, request),
-        ...found.first,
-        ...first
-      ]
+      const drafts = [...owed, Draft.operationStarted(kind, named?.key, request), ...found.first, ...first]
       const options = spec.delivered === undefined ? undefined : { delivered: spec.delivered }
       return Effect.matchCauseEffect(engine.history.start(journal, running.id, drafts, options), {
         onFailure: (cause) => {

@@ -91,7 +91,7 @@ export const prompt = <
   PromptError | ResultError<Result>,
   R | Needs | Tool.Requirements<Tools[number]> | ContextOf<Result>
 > =>
-  checked(ref, input, options, (content, wanted, options) => {
+  checked(ref, input, options, true, (content, wanted, options) => {
     const name = named("prompt", options?.operationId, content)
     const request = requestOf(options, wanted)
     const spec = { kind: "prompt" as const, first: [Draft.user(content)], named: name, request, prepare: looking(ref) }
@@ -170,7 +170,7 @@ export const promptChild = (
   options: AnyOptions | undefined,
   inherited: Inherited
 ): Effect.Effect<Reply, PromptError | ResultError<AnySchema>, unknown> =>
-  checked(child, input, options, (content, wanted, options) => {
+  checked(child, input, options, false, (content, wanted, options) => {
     const first = [Draft.user(content)]
     const request = requestOf(options, wanted)
     const spec = { kind: "prompt" as const, under: inherited.under, first, request, prepare: looking(child) }
@@ -215,6 +215,8 @@ export const checked = <A, E, R>(
   ref: SessionRef<unknown>,
   input: PromptInput,
   given: GivenOptions | undefined,
+  /** Whether it may join an operation that runs. */
+  joins: boolean,
   then: (
     content: ReadonlyArray<UserPart>,
     wanted: Wanted | undefined,
@@ -228,7 +230,7 @@ export const checked = <A, E, R>(
     const content = userParts(input, options?.images)
     if (content instanceof InvalidInput) return content
     const problem =
-      policyProblem(options?.onBusy, true) ??
+      policyProblem(options?.onBusy, joins) ??
       operationIdProblem(options?.operationId) ??
       agentProblem(ref.agent) ??
       turnProblem(options) ??

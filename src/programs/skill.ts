@@ -12,14 +12,14 @@ import type { Reply, ResultError, SessionRef, SkillError, SkillOptions } from ".
 import type * as Tool from "../services/Tool.js"
 import type { Needs } from "./engine.js"
 import type { Operation } from "./held.js"
-import { plainOptions, policyProblem } from "./input.js"
+import { plainOptions } from "./input.js"
 import { named, once } from "./once.js"
-import { operation } from "./operation.js"
+import { operation, type OperationSpec } from "./operation.js"
 import { replyOf } from "./outcome.js"
 import { checked, decodedReply, turns } from "./prompt.js"
 import { requestOf } from "./request.js"
 import { shown } from "./skillTools.js"
-import { maxLook, prepare } from "./workspace.js"
+import { maxLook, prepare, skillsFolder } from "./workspace.js"
 
 /**
  * Runs turns as a prompt does, with what the skill says when the operation begins: a later change of its file changes
@@ -46,9 +46,7 @@ export const skill = <
     const asked: unknown = plain?.args
     if (asked !== undefined && typeof asked !== "string") return new InvalidInput({ path: "args", reason: notText })
     const input = asked === undefined || asked.trim() === "" ? `Follow the skill ${name}.` : asked
-    return checked(ref, input, plain, (content, wanted, options) => {
-      const policy = policyProblem(options?.onBusy, false)
-      if (policy !== undefined) return policy
+    return checked(ref, input, plain, false, (content, wanted, options) => {
       const key = named("skill", options?.operationId, [name, content])
       const spec = {
         kind: "skill" as const,
@@ -70,15 +68,19 @@ export const skill = <
 
 /** Finds the skill; what it says goes before what it is asked for. */
 const prepareWith =
-  (ref: SessionRef<unknown>, name: string, content: ReadonlyArray<UserPart>) =>
-  (...[engine, journal]: PrepareArguments) => {
+  (
+    ref: SessionRef<unknown>,
+    name: string,
+    content: ReadonlyArray<UserPart>
+  ): NonNullable<OperationSpec<never, SkillNotFound>["prepare"]> =>
+  (engine, journal) => {
     const known = prepare(ref, engine, journal)
     if (known === undefined) return new SkillNotFound({ skill: cleanText(name), known: [] })
     return Effect.flatMap(known, ({ first, skills, view }) => {
       const found = skills.get(name)
       if (found === undefined) {
         const isListed = view.skills.some((it) => it.name === name)
-        const its = view.skipped.find(({ path }) => path.split("/").includes(name))
+        const its = view.skipped.find(({ path }) => `/${path}/`.includes(`/${skillsFolder}/${name}/`))
         // One that is listed as it was before could not be read now.
         const reason = (its ?? (isListed ? view.skipped.at(-1) : undefined))?.reason
         return new SkillNotFound({ skill: cleanText(name), known: [...skills.keys()].toSorted(), reason })
@@ -95,5 +97,3 @@ const prepareWith =
 const late = { reason: `they were not within ${maxLook / 1_000} s` }
 
 const notText = "it is not a text"
-
-type PrepareArguments = [Parameters<typeof prepare>[1], Parameters<typeof prepare>[2]]

@@ -48,7 +48,7 @@ import {
 import { named, once } from "./once.js"
 import { type Done, failureOf, isShutdown, tellUnstored } from "./ends.js"
 import type { Operation } from "./held.js"
-import { operation } from "./operation.js"
+import { operation, type OperationSpec } from "./operation.js"
 import { resumed, type ResumeSpec } from "./resumed.js"
 import { ended, recordedReply } from "./outcome.js"
 import type { Past } from "./Past.js"
@@ -102,9 +102,17 @@ export const task = <
     if (problem !== undefined) return problem
     const request = requestOf(content, options)
     const name = named("task", options?.operationId, [content, request.agent, request.cwd])
-    const ran = operation(ref, { kind: "task", onBusy: options?.onBusy, named: name, request }, (running) =>
-      delegate(running, input, options, callId, past)
-    )
+    const spec: OperationSpec<never, AgentNotFound> = {
+      kind: "task",
+      onBusy: options?.onBusy,
+      named: name,
+      request,
+      prepare: (engine) => {
+        const agent = agentFor(ref.agent, options?.agent, Context.get(engine.context, SandboxTools))
+        return agent instanceof AgentNotFound ? agent : undefined
+      }
+    }
+    const ran = operation(ref, spec, (running) => delegate(running, input, options, callId, past))
     return once(ref, "task", name, ran, (its) => recordedTask(its, options?.resultSchema))
   }) as Effect.Effect<
     TaskReply<ValueOf<Result>>,

@@ -2,7 +2,7 @@
  * A structured result: the tools by which a model finishes with it or gives up, and what it said by them.
  */
 import * as Effect from "effect/Effect"
-import { type AnySchema, codec, explainIssue } from "../services/AnySchema.js"
+import { type AnySchema, codec, explainIssue, isSchema } from "../services/AnySchema.js"
 import type { ToolCallPart } from "../services/Entry.js"
 import { InvalidInput } from "../services/Errors.js"
 import type { ToolSpec } from "../services/Model.js"
@@ -169,6 +169,3 @@ export const wantedOf = (schema: AnySchema): Wanted | InvalidInput => {
     return new InvalidInput({ path: "resultSchema", reason: error instanceof Error ? error.message : String(error) })
   }
 }
-
-const isSchema = (it: unknown): boolean =>
-  (typeof it === "object" || typeof it === "function") && it !== null && "ast" in it

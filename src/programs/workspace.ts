@@ -24,7 +24,7 @@ export interface Found {
 
 /** The most of one file of instructions that is told, in bytes, and of all of them: the nearest come first. */
 export const maxGuide = 64 * 1024
-export const maxGuides = 128 * 1024
+const maxGuides = 128 * 1024
 
 /** The most skills that are listed. */
 export const maxSkills = 100
@@ -35,7 +35,7 @@ export const maxLook = 10_000
 /** Names of files of instructions: of those in one folder the first that is there. */
 const guideNames = ["AGENTS.md", "CLAUDE.md"]
 
-const skillsFolder = ".agents/skills"
+export const skillsFolder = ".agents/skills"
 
 /**
  * What an operation with turns finds out before its start: what the workspace tells, recorded where that is not what

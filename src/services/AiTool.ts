@@ -12,7 +12,7 @@ export const toolTypeId = "~@effect/ai/Tool"
 export const providerDefinedTypeId = "~@effect/ai/Tool/ProviderDefined"
 
 /** Marks a toolkit. */
-export const toolkitTypeId = "~@effect/ai/Toolkit"
+const toolkitTypeId = "~@effect/ai/Toolkit"
 
 /** A tool of `@effect/ai`, made by its `Tool.make` or `Tool.fromTaggedRequest`. */
 export interface AiTool {

@@ -328,6 +328,9 @@ describe("exit codes", () => {
     assert.strictEqual(exitCode(Exit.fail(new Errors.ModelNotConfigured({ model: "x" }))), 2)
     assert.strictEqual(exitCode(Exit.fail(new Errors.SkillNotFound({ skill: "x", known: [] }))), 2)
     assert.strictEqual(exitCode(Exit.fail(new Errors.AgentNotFound({ agent: "x", known: [] }))), 2)
+    const sandbox = (operation: "read" | "exec") => new Errors.SandboxError({ operation, path: "x", reason: "no" })
+    assert.strictEqual(exitCode(Exit.fail(sandbox("read"))), 2)
+    assert.strictEqual(exitCode(Exit.fail(sandbox("exec"))), 1)
     assert.strictEqual(exitCode(Exit.fail(busy)), 3)
     assert.strictEqual(exitCode(Exit.interrupt(FiberId.none)), 130)
     // What failed while others were interrupted for it has failed.

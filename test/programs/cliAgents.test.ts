@@ -187,7 +187,8 @@ describe("baton skill", () => {
 
 describe("baton task", () => {
   it("delegates to a subagent or the general delegate, and names those that there are", async () => {
-    const cwd = temporary(workspace)
+    const subs = { name: "a", subagents: [{ name: "sub", description: "s", model: "compatible/none" }] }
+    const cwd = temporary({ ...workspace, "subs.json": JSON.stringify(subs) })
     const general = await slow(["task", "again"], cwd)
     assert.strictEqual(general.code, 0)
     assert.strictEqual(answerOf(general), "Here I am.")
@@ -199,6 +200,15 @@ describe("baton task", () => {
     const unknown = await slow(["task", "again", "--agent-name", "nope", "--agent", "agent.json"], cwd)
     assert.strictEqual(unknown.err, 'There is no agent "nope" (known agents: reproducer, other).\n')
     assert.strictEqual(unknown.code, 2)
+    const { entries } = JSON.parse((await run(["sessions", "--json"], { cwd })).out.split("\n")[0]!) as {
+      entries: number
+    }
+    await slow(["task", "again", "--agent-name", "nope"], cwd)
+    const listed = (await run(["sessions", "--json"], { cwd })).out.split("\n")[0]!
+    assert.deepInclude(JSON.parse(listed), { session: "main", entries }, "nothing was written")
+    const env = { OPENAI_BASE_URL: "http://127.0.0.1:9/v1" }
+    const asked = ["task", "again", "--agent-name", "sub", "--agent", "subs.json", "--model", "scripted"]
+    assert.strictEqual(answerOf(await slow(asked, cwd, { env })), "Here I am.")
     const empty = await slow(["task", ""], cwd)
     assert.strictEqual(empty.err, "Invalid input at input: it is empty.\n")
     assert.strictEqual(empty.code, 2)
@@ -212,7 +222,7 @@ describe("baton shell", () => {
     assert.deepStrictEqual(done, { code: 7, out: "\u001b[31mred\n", err: "\u001b[1mbold" })
     const fine = await run(["shell", "pwd"], { cwd })
     assert.deepStrictEqual(fine, { code: 0, out: `${cwd}\n`, err: "" })
-    const late = await run(["shell", "echo begun; sleep 1000", "--timeout", "0.3"], { cwd })
+    const late = await run(["shell", "echo begun; sleep 1000", "--timeout", "3"], { cwd })
     assert.deepStrictEqual(late, { code: 124, out: "begun\n", err: "" })
     const listed = await run(["sessions", "--json"], { cwd })
     assert.deepInclude(JSON.parse(listed.out), { session: "main", entries: 18, running: null })
@@ -257,6 +267,22 @@ describe("baton shell", () => {
     assert.strictEqual(done.out, "hi\n")
     assert.include(done.err, 'Resuming prompt "hang" of session "main"')
     assert.include(done.err, "It hangs no more.")
+    assert.strictEqual(done.code, 0)
+  })
+
+  it("resumes with the model that is asked for, whatever its agent names", async () => {
+    const named = (model?: string) => JSON.stringify({ name: "a", model })
+    const cwd = temporary({ "plain.json": named(), "other.json": named("compatible/none") })
+    const cut = await slow(["prompt", "hang", "--agent", "plain.json"], cwd, {
+      env: { HANG: "1" },
+      interrupt: { when: () => existsSync(join(cwd, "hanging")), signals: ["SIGTERM"] }
+    })
+    assert.strictEqual(cut.code, 143)
+    // Nobody listens there.
+    const env = { OPENAI_BASE_URL: "http://127.0.0.1:9/v1" }
+    const done = await slow(["resume", "--agent", "other.json", "--model", "scripted"], cwd, { env })
+    assert.match(done.out, /model scripted \(as asked\)/)
+    assert.include(done.out, "It hangs no more.")
     assert.strictEqual(done.code, 0)
   })
 

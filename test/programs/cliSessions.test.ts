@@ -135,7 +135,7 @@ describe("the executable's store", () => {
 
 describe("what was cut off", () => {
   it("by SIGTERM is left, and goes on with the next prompt of the session", async () => {
-    const cwd = temporary()
+    const cwd = temporary({ "AGENTS.md": "Be brief." })
     const stopped = await cut(cwd, ["SIGTERM"])
     assert.strictEqual(stopped.err, "Stopped. What was unfinished goes on with the next command on its session.\n")
     assert.strictEqual(stopped.code, 143)

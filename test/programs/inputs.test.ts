@@ -26,6 +26,7 @@ describe("what is wrong in itself", () => {
           told({ limits: { turnz: 3 } }),
           told({ limits: { taskWidth: 3 } }),
           told({ resultSchema: { type: "object" } }),
+          told({ resultSchema: Schema.optional(Schema.String) }),
           told(undefined, 3),
           told(undefined, [{ type: "imag" }])
         ]),
@@ -37,12 +38,15 @@ describe("what is wrong in itself", () => {
           "Invalid input at limits.turnz: there is no such limit.",
           "Invalid input at limits.taskWidth: it is a limit of the engine.",
           "Invalid input at resultSchema: it is not a schema.",
+          "Invalid input at resultSchema: it is not a schema.",
           "Invalid input at input: it is neither a text nor a list of parts.",
           'Invalid input at input[0].type: it is neither "text" nor "image".'
         ]
       )
       const task = yield* Effect.flip(session.task("x", { onBusy: untyped("steer") }))
       assert.strictEqual(task._tag, "InvalidInput")
+      const skill = yield* Effect.flip(session.skill("x", { onBusy: untyped("steer") }))
+      assert.strictEqual(skill.message, task.message)
       const shell = yield* Effect.flip(session.shell("ls", { onBusy: untyped("later") }))
       assert.strictEqual(shell._tag, "InvalidInput")
       assert.deepStrictEqual(yield* session.history, [])

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Redacted, TestClock } from "effect"
-import type { Model} from "effect-baton";
+import type { Model } from "effect-baton"
 import { Agent, Errors, Sandbox, Script, Secrets, Sessions, SessionStore, Skill } from "effect-baton"
 import { engineOver, open, watchedModel } from "../support/engine.js"
 import { begin, gate, settle } from "../support/stage.js"

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type Context, Effect, Fiber, Layer, TestClock } from "effect"
-import type { Model} from "effect-baton";
+import type { Model } from "effect-baton"
 import { Agent, Errors, type Event, Sandbox, Script, Sessions, SessionStore, Skill, Tool } from "effect-baton"
 import { engineOver, open, recorder, watchedModel } from "../support/engine.js"
 import { begin, settle } from "../support/stage.js"
@@ -383,6 +383,29 @@ describe("skills", () => {
     files: { "notes.md": "keep them short" }
   })
 
+  it.scoped(
+    "of the workspace, and its instructions, are kept from an agent that is not to have them, though another had them",
+    () => {
+      const { layer, requests } = over(new Map([["AGENTS.md", "Be brief."], ...files()]))
+      return Effect.gen(function* () {
+        yield* (yield* open(Agent.make("a"))).prompt("first")
+        assert.include(requests[0]!.instructions, "Be brief.")
+        assert.include(requests[0]!.instructions, "- review: ")
+        const off = yield* open(Agent.make("b", { instructions: "Own.", workspace: "off", skills: [packaged] }))
+        yield* off.prompt("second")
+        yield* off.prompt("third")
+        for (const { instructions } of requests.slice(1)) {
+          assert.match(instructions, /^Own\./)
+          assert.include(instructions, "- release: ")
+          assert.notInclude(instructions, "Be brief.")
+          assert.notInclude(instructions, "- review: ")
+          assert.strictEqual(instructions, requests[1]!.instructions)
+        }
+        assert.lengthOf(requests, 3)
+      }).pipe(Effect.provide(layer))
+    }
+  )
+
   it.scoped("are listed, loaded by tool, and read inside their folder only", () => {
     const call = Script.call
     const { layer, requests } = over(files(), [
@@ -461,7 +484,8 @@ describe("skills", () => {
   })
 
   it.scoped("an unknown one is told with those that there are, and nothing is written", () => {
-    const { layer } = over(files())
+    const held = files()
+    const { layer } = over(held)
     return Effect.gen(function* () {
       const session = yield* open(Agent.make("a", { skills: [packaged] }))
       const unknown = yield* Effect.flip(session.skill("none"))
@@ -472,6 +496,10 @@ describe("skills", () => {
         'There is no skill "bad" (known skills: release, review). What was found under that name is not used: it does not begin with front matter, between lines of ---.'
       )
       assert.deepStrictEqual(yield* session.history, [])
+      held.set("docs/AGENTS.md", "x".repeat(70_000))
+      const docs = yield* (yield* Sessions.Sessions).open({ id: "docs", agent: Agent.make("a"), cwd: "docs" })
+      const other = yield* Effect.flip(docs.skill("docs"))
+      assert.strictEqual(other.message, 'There is no skill "docs" (known skills: review).')
       const off = yield* open(Agent.make("b", { workspace: "off" }), "off")
       assert.strictEqual(
         (yield* Effect.flip(off.skill("review"))).message,

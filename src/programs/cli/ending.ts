@@ -9,7 +9,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import { SessionStoreError } from "../../services/Errors.js"
+import { SandboxError, SessionStoreError } from "../../services/Errors.js"
 import { clean } from "../tree.js"
 
 /**
@@ -25,6 +25,8 @@ export const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
   if (error instanceof CommandExited) return error.code
   // Opening the store is configuration; what fails later has happened.
   if (error instanceof SessionStoreError) return error.operation === "open" ? 2 : 1
+  // So is the folder to work in; a command was recorded.
+  if (error instanceof SandboxError) return error.operation === "exec" ? 1 : 2
   const tag = typeof error === "object" && error !== null && "_tag" in error ? error._tag : undefined
   return typeof tag === "string" ? (codes[tag] ?? 1) : 1
 }
@@ -39,8 +41,6 @@ const codes: Readonly<Record<string, number>> = {
   ModelNotConfigured: 2,
   InvalidInput: 2,
   InvalidSessionId: 2,
-  // Of the folder to work in: what fails in a tool is told to the model.
-  SandboxError: 2,
   SessionNotFound: 2,
   SkillNotFound: 2,
   UnsupportedFormat: 2,

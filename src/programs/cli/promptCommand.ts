@@ -33,7 +33,13 @@ interface TaskGiven extends PromptGiven {
 
 export const taskCommand = <E>(executable: Executable<E>, given: TaskGiven) =>
   answered(executable, given, (session, options) =>
-    session.task(given.text, { ...options, agent: Option.getOrUndefined(given.agentName) })
+    session.task(given.text, {
+      ...options,
+      agent: Option.getOrUndefined(given.agentName),
+      // The agent of the task may name others.
+      model: Option.getOrUndefined(given.model),
+      fallbacks: given.fallback.length === 0 ? undefined : given.fallback
+    })
   )
 
 /** Runs a call that brings a reply, draws what happens, and shows the reply. */
@@ -49,10 +55,7 @@ const answered = <E, E2>(
       const options = {
         onBusy: given.onBusy,
         operationId: Option.getOrUndefined(given.operationId),
-        thinking: Option.getOrUndefined(given.thinking),
-        // What an agent names stands above the engine's, and what the command line names above that.
-        model: agent.model === undefined ? undefined : Option.getOrUndefined(given.model),
-        fallbacks: agent.fallbacks === undefined || given.fallback.length === 0 ? undefined : given.fallback
+        thinking: Option.getOrUndefined(given.thinking)
       }
       const { exit, tree } = yield* drawing(queue, screen.format, screen.colours, call(session, options))
       if (Exit.isFailure(exit)) return yield* Effect.failCause(exit.cause)
@@ -64,6 +67,4 @@ interface CallOptions {
   readonly onBusy: PromptGiven["onBusy"]
   readonly operationId: string | undefined
   readonly thinking: Option.Option.Value<PromptGiven["thinking"]> | undefined
-  readonly model: string | undefined
-  readonly fallbacks: ReadonlyArray<string> | undefined
 }

@@ -48,11 +48,14 @@ export const withEngine = <E, E2>(
     const names = [`${choice.model} (${choice.reason})`, ...choice.fallbacks].map((name) => oneLine(name))
     if (isTold) yield* say(`baton ${executable.version} · model ${names.join(", else ")}`)
     const place = placeOf(given)
+    // What the command line names stands above what the agent does.
+    const asAsked: Effect.Effect<Agent.Agent<Sandbox>> =
+      own === undefined ? worker : Effect.succeed({ ...own, model: choice.model, fallbacks: choice.fallbacks })
     const screen = { format, colours, say, estimated: choice.model === "scripted" }
     yield* stoppable(
       executable.engine({ ...place, model: choice, agentFile: Option.getOrUndefined(given.agent) }),
       executable.stop,
       place.store !== "memory",
-      Effect.scoped(Effect.flatMap(own === undefined ? worker : Effect.succeed(own), (agent) => body(screen, agent)))
+      Effect.scoped(Effect.flatMap(asAsked, (agent) => body(screen, agent)))
     )
   }).pipe(Effect.onError(tell))
