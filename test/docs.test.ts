@@ -2,10 +2,13 @@
  * The examples of the documentation do what they say.
  */
 import * as fs from "node:fs"
+import * as Options from "@effect/cli/Options"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Option } from "effect"
 import { Model, Script } from "effect-baton"
 import { triage } from "../docs/examples/triage.js"
+import * as cli from "../src/programs/cli/options.js"
+import { about } from "../src/programs/cli/overview.js"
 
 const call = Script.call
 
@@ -63,5 +66,45 @@ describe("docs/examples/triage.ts", () => {
       assert.include(first!.tools[0]!.description, "- reader: Reads the sources")
       assert.include(first!.tools[0]!.description, "- fixer: Changes a file")
     }).pipe(Effect.provide(Layer.fresh(Model.layerScripted(script))))
+  })
+})
+
+describe("docs/index.md", () => {
+  const page = fs.readFileSync(new URL("../docs/index.md", import.meta.url), "utf8")
+  const rows = page.split("\n").flatMap((line) => (line.startsWith("| `") ? [line.split(" | ")] : []))
+  const commands = Object.keys(about).filter((name) => name !== "agent")
+
+  it("lists the commands of the executable", () => {
+    const listed = rows.flatMap(([name]) => /^\| `baton (agent show|\w+)/.exec(name!)?.[1] ?? [])
+    assert.deepStrictEqual(listed, commands)
+  })
+
+  it("lists the options, and of which commands they are", () => {
+    const { promptOptions, resumeOptions, sessionsOptions, shellOptions, showOptions, skillOptions, taskOptions } = cli
+    const all: Record<string, Record<string, Options.Options<unknown>>> = {
+      prompt: promptOptions,
+      skill: skillOptions,
+      task: taskOptions,
+      shell: shellOptions,
+      "agent show": showOptions,
+      resume: resumeOptions,
+      sessions: sessionsOptions
+    }
+    assert.deepStrictEqual(Object.keys(all), commands)
+    const listed = new Map<string, ReadonlyArray<string>>()
+    for (const [names, of] of rows) {
+      const [, but] = /^all(?: but (.*))?$/.exec(of ?? "") ?? []
+      const whose = of?.startsWith("all")
+        ? commands.filter((it) => but?.split(", ").includes(it) !== true)
+        : of?.split(", ")
+      for (const [, name] of names!.matchAll(/`--([a-z-]+)/g)) listed.set(name!, whose!)
+    }
+    for (const command of commands) {
+      const its = Object.values(all[command]!).map((it) =>
+        Option.getOrThrow(Options.getIdentifier(it)).replace(/^--/, "")
+      )
+      const told = [...listed].flatMap(([name, whose]) => (whose.includes(command) ? [name] : []))
+      assert.deepStrictEqual(told.toSorted(), its.toSorted(), command)
+    }
   })
 })
