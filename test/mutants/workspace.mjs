@@ -265,15 +265,15 @@ export const workspaces = [
   {
     name: "workspace: an interrupted look forgets what is owed",
     file: operation,
-    find: "before !== undefined && Cause.isInterrupted(cause) ? begun(journal, pause, none) : ",
-    replace: "",
+    find: "before !== undefined && Cause.isInterrupted(cause)",
+    replace: "before === undefined && Cause.isInterrupted(cause)",
     tests: byWorkspace
   },
   {
     name: "workspace: what it tells comes after the input",
     file: operation,
-    find: "        ...found.first,\n        ...first\n",
-    replace: "        ...first,\n        ...found.first\n",
+    find: "...found.first, ...first]",
+    replace: "...first, ...found.first]",
     tests: byWorkspace
   },
   {
@@ -454,7 +454,7 @@ export const workspaces = [
   {
     name: "agents: a skill without a way to its files is one",
     file: agentProblem,
-    find: `typeof skill.read !== "function" || `,
+    find: `typeof skill.read === "function" &&`,
     replace: "",
     tests: byAgents
   },
@@ -478,6 +478,27 @@ export const workspaces = [
     find: "UPDATE baton_format SET format = ${formatVersion}",
     replace: "UPDATE baton_format SET format = format",
     tests: byFormat
+  },
+  {
+    name: "agents: a skill without its files is one",
+    file: agentProblem,
+    find: "Effect.isEffect(skill.files)",
+    replace: "true",
+    tests: byAgents
+  },
+  {
+    name: "workspace: what another agent was told goes with the instructions of one that is kept from it",
+    file: "src/programs/converse.ts",
+    find: `agent.workspace === "off"`,
+    replace: "false",
+    tests: byWorkspace
+  },
+  {
+    name: "skills: the reason is that of any folder of the name",
+    file: skill,
+    find: "/${skillsFolder}/${name}/",
+    replace: "/${name}/",
+    tests: byWorkspace
   },
   {
     name: "format: every earlier one is taken over",

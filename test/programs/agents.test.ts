@@ -68,6 +68,7 @@ describe("an agent is refused by the field that is wrong", () => {
     [untyped({ skills: ["review"] }), "agent.skills[0]: it is not a skill."],
     [untyped({ skills: [{ name: "a", description: "d", instructions: "" }] }), "agent.skills[0]: it is not a skill."],
     [untyped({ skills: [{ ...skill("b"), files: undefined }] }), "agent.skills[0]: it is not a skill."],
+    [untyped({ skills: [{ ...skill("b"), read: undefined }] }), "agent.skills[0]: it is not a skill."],
     [
       Agent.make("a", { skills: [skill("Review")] }),
       "agent.skills[0].name: it has something else than lower-case letters, digits and hyphens."
