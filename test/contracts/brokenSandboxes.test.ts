@@ -168,6 +168,18 @@ const faults: Readonly<Record<string, Fault>> = {
     by: "`..` leads nowhere",
     says: /^the \w+ of "\.\."|^the \w+ of "a\/\.\.\/\.\.\/x"/
   },
+  "takes what a link names for a place, whether or not it leads there": {
+    broken: ({ exec, place }) => ({
+      place: (at, cwd) =>
+        Effect.catchAll(place(at, cwd), (error) =>
+          Effect.flatMap(exec({ command: `readlink '${at}'`, cwd }), ({ exitCode, stdout }) =>
+            exitCode === 0 ? Effect.succeed(path.normalize(stdout.trim())) : error
+          )
+        )
+    }),
+    by: "a link by `..` behind what does not exist",
+    says: /^the place of "out" gives/
+  },
   "takes an absolute path for one from its root": {
     broken: renamed((at, root) => (path.isAbsolute(at) && !at.startsWith(root) ? `.${at}` : at)),
     by: "an absolute path leads nowhere",

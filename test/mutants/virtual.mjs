@@ -95,6 +95,13 @@ export const virtuals = [
     tests: byTree
   },
   {
+    name: "virtual: what does not exist has a folder above it",
+    file: tree,
+    find: `        if (ahead.includes("..")) throw absent("open", asked)\n`,
+    replace: "",
+    tests: byTree
+  },
+  {
     name: "virtual: a snapshot makes two files of one with two names",
     file: snapshot,
     find: "if (it.names > 1) seen.set(it.id, place)",

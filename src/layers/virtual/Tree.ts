@@ -118,7 +118,9 @@ export class Tree implements IFileSystem {
       const folder = folders.at(-1)!
       const node = (await this.entries(folder)).get(name)
       if (node === undefined) {
-        return { node, folder, real, missing: names(path.normalize([name, ...ahead.toReversed()].join("/"))) }
+        // What does not exist has no folder above it, whatever its name is.
+        if (ahead.includes("..")) throw absent("open", asked)
+        return { node, folder, real, missing: [name, ...ahead.toReversed()] }
       }
       if (node.kind === "link" && (last || ahead.length > 0)) {
         if (++links > maxLinks) throw fault("ELOOP", "too many levels of symbolic links", "open", asked)

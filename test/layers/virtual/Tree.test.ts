@@ -79,6 +79,20 @@ describe("a tree", () => {
     )
   })
 
+  it("makes nothing by a link with `..` behind what does not exist, and can be planted again", async () => {
+    const { read, tree, write } = await make()
+    await tree.symlink("nope/../../x", `${root}/l`)
+    assert.match(await refused(write("l", "x")), /^ENOENT/)
+    assert.match(await refused(tree.mkdir(`${root}/l`, { recursive: true })), /^ENOENT/)
+    assert.match(await refused(tree.writeFile(`${root}/l/f`, "x")), /^ENOENT/)
+    assert.isFalse(await tree.exists(`${root}/l`))
+    await write("nope/f", "now it is there")
+    await tree.symlink("nope/../nope/f", `${root}/through`)
+    assert.strictEqual(await read("through"), "now it is there")
+    const kept = await take(tree)
+    assert.deepStrictEqual(await take(plant(kept, 1_000)), kept)
+  })
+
   it("lists by name, in whatever order things were made", async () => {
     const { tree } = await make(1_000, { z: "", B: "", "a/f": "" })
     assert.deepStrictEqual(await files.list(tree, root, { path: ".", cwd: undefined }), [

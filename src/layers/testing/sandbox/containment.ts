@@ -72,6 +72,20 @@ export const containment: ReadonlyArray<Case> = [
     })
   ),
 
+  trial("a link by `..` behind what does not exist leads nowhere", (it) =>
+    Effect.gen(function* () {
+      const { sandbox, sh } = it
+      yield* sh(
+        "mkdir a; ln -s nope/../../etc/x out; ln -s ../nope/../../x a/far; ln -s nope/../.. up; ln -s nope/../a in"
+      )
+      for (const way of ["out", "a/far", "up", "up/x", "in", "in/x"]) yield* closed(it, way)
+      yield* denied("the write from behind it", it.write("x", "x", "up"))
+      const names = (yield* sandbox.list(".")).map(({ name }) => name)
+      yield* same("the root", names, ["a", "in", "out", "up"])
+      yield* same("the folder", yield* sandbox.list("a"), [{ name: "far", type: "other" }])
+    })
+  ),
+
   trial("links that go round in circles are no place", (it) =>
     Effect.gen(function* () {
       yield* it.sh("ln -s b a; ln -s a b; ln -s self self")
