@@ -83,8 +83,8 @@ export const virtuals = [
   {
     name: "virtual: a folder is moved into itself",
     file: tree,
-    find: `source.node.kind === "folder" && source.real.every(`,
-    replace: `source.node.kind === "file" && source.real.every(`,
+    find: `every((part, i) => real[i] === part)) {\n      throw fault("EINVAL", "cannot move`,
+    replace: `every((part, i) => real[i] !== part)) {\n      throw fault("EINVAL", "cannot move`,
     tests: byTree
   },
   {
@@ -92,6 +92,20 @@ export const virtuals = [
     file: tree,
     find: "          folders.length = 1\n          real = []\n",
     replace: "",
+    tests: byTree
+  },
+  {
+    name: "virtual: a folder has the time of before something was named in it",
+    file: tree,
+    find: "    folder.entries!.set(name, node)\n    folder.mtime = this.#now()\n",
+    replace: "    folder.entries!.set(name, node)\n",
+    tests: byTree
+  },
+  {
+    name: "virtual: a folder has the time of before something was taken out of it",
+    file: tree,
+    find: "    folder.entries!.delete(name)\n    folder.mtime = this.#now()\n",
+    replace: "    folder.entries!.delete(name)\n",
     tests: byTree
   },
   {

@@ -52,7 +52,7 @@ interface Meta {
 /** Where a path leads: to a node, or to a folder in which names are missing. */
 export interface Found {
   readonly node: Node | undefined
-  /** The folder that the node stands in, or the last one that exists. */
+  /** The folder that the node stands in, or the last one that exists. Its entries were listed. */
   readonly folder: Folder
   /** The path without links, of what exists of it. */
   readonly real: ReadonlyArray<string>
@@ -172,16 +172,16 @@ export class Tree implements IFileSystem {
   }
 
   putLink(place: string, target: string, { mode = 0o777, mtime }: Meta = {}): void {
-    const { entries } = this.#makeFolders(path.dirname(place))
     const made = this.#meta(mode)
-    entries!.set(path.basename(place), { ...made, mtime: mtime ?? made.mtime, kind: "link", target })
+    const link: Link = { ...made, mtime: mtime ?? made.mtime, kind: "link", target }
+    this.#enter(this.#makeFolders(path.dirname(place)), path.basename(place), link)
   }
 
   /** Gives the file at one place another name. */
   putName(place: string, other: string): void {
     const node = this.#makeFolders(path.dirname(other)).entries!.get(path.basename(other))
     if (node?.kind !== "file") throw fault("ENOENT", "no such file or directory", "link", other)
-    this.#makeFolders(path.dirname(place)).entries!.set(path.basename(place), node)
+    this.#enter(this.#makeFolders(path.dirname(place)), path.basename(place), node)
     node.names++
   }
 
@@ -268,21 +268,19 @@ export class Tree implements IFileSystem {
   }
 
   async cp(from: string, to: string, options?: CpOptions): Promise<void> {
-    const source = await this.#get(from, "cp", false)
-    if (source.kind === "folder" && options?.recursive !== true) {
+    const source = await this.#existing(from, "cp", false)
+    if (source.node.kind === "folder" && options?.recursive !== true) {
       throw fault("EISDIR", "is a directory", "cp", from)
     }
-    const { folder, name, node, real } = await this.#aim(to, "cp", source.kind !== "link")
-    const origin = (await this.find(from, false)).real
-    if (source.kind === "folder" && origin.every((part, i) => real[i] === part)) {
+    const { folder, name, node, real } = await this.#aim(to, "cp", source.node.kind !== "link")
+    if (source.node.kind === "folder" && source.real.every((part, i) => real[i] === part)) {
       throw fault("EINVAL", "cannot copy a directory into itself", "cp", to)
     }
-    await this.#copy(source, folder, name, node, to)
+    await this.#copy(source.node, folder, name, node, to)
   }
 
   async mv(from: string, to: string): Promise<void> {
-    const source = await this.find(from, false)
-    if (source.node === undefined) throw absent("mv", from)
+    const source = await this.#existing(from, "mv", false)
     const { folder, name, node, real } = await this.#aim(to, "mv", false)
     if (source.node === node) return
     if (source.node.kind === "folder" && source.real.every((part, i) => real[i] === part)) {
@@ -296,8 +294,7 @@ export class Tree implements IFileSystem {
       throw fault("ENOTDIR", "not a directory", "mv", to)
     }
     if (node !== undefined) this.#remove(folder, name)
-    source.folder.entries!.delete(source.real.at(-1)!)
-    folder.entries!.set(name, source.node)
+    this.#enter(folder, name, this.#take(source.folder, source.real.at(-1)!))
   }
 
   resolvePath(base: string, asked: string): string {
@@ -316,7 +313,7 @@ export class Tree implements IFileSystem {
   async symlink(target: string, asked: string): Promise<void> {
     const { folder, name, node } = await this.#aim(asked, "symlink", false)
     if (node !== undefined) throw fault("EEXIST", "file already exists", "symlink", asked)
-    folder.entries!.set(name, { ...this.#meta(0o777), kind: "link", target })
+    this.#enter(folder, name, { ...this.#meta(0o777), kind: "link", target })
   }
 
   async link(existing: string, asked: string): Promise<void> {
@@ -325,7 +322,7 @@ export class Tree implements IFileSystem {
     const { folder, name, node } = await this.#aim(asked, "link", false)
     if (node !== undefined) throw fault("EEXIST", "file already exists", "link", asked)
     file.names++
-    folder.entries!.set(name, file)
+    this.#enter(folder, name, file)
   }
 
   async readlink(asked: string): Promise<string> {
@@ -335,8 +332,7 @@ export class Tree implements IFileSystem {
   }
 
   async realpath(asked: string): Promise<string> {
-    const { node, real } = await this.find(asked)
-    if (node === undefined) throw absent("realpath", asked)
+    const { real } = await this.#existing(asked, "realpath")
     return `/${real.join("/")}`
   }
 
@@ -355,10 +351,14 @@ export class Tree implements IFileSystem {
 
   // Below
 
+  async #existing(asked: string, call: string, last = true): Promise<Found & { readonly node: Node }> {
+    const found = await this.find(asked, last)
+    if (found.node === undefined) throw absent(call, asked)
+    return found as Found & { readonly node: Node }
+  }
+
   async #get(asked: string, call: string, last = true): Promise<Node> {
-    const { node } = await this.find(asked, last)
-    if (node === undefined) throw absent(call, asked)
-    return node
+    return (await this.#existing(asked, call, last)).node
   }
 
   async #list(asked: string): Promise<ReadonlyMap<string, Node>> {
@@ -374,7 +374,6 @@ export class Tree implements IFileSystem {
     const real = [...found.real, ...found.missing]
     const name = real.at(-1)
     if (name === undefined) throw fault("EISDIR", "is a directory", call, asked)
-    await this.entries(found.folder)
     return { folder: found.folder, name, node: found.node, real }
   }
 
@@ -393,14 +392,13 @@ export class Tree implements IFileSystem {
     this.#charge(bytes.length, asked)
     const made = this.#meta(mode ?? 0o644)
     const kept = { kind: "file", bytes, below: "", size: 0, names: 1 } as const
-    folder.entries!.set(name, { ...made, mtime: mtime ?? made.mtime, ...kept })
-    folder.mtime = made.mtime
+    this.#enter(folder, name, { ...made, mtime: mtime ?? made.mtime, ...kept })
   }
 
   async #copy(source: Node, folder: Folder, name: string, there: Node | undefined, asked: string): Promise<void> {
     if (source.kind === "link") {
       if (there !== undefined) throw fault("EEXIST", "file already exists", "cp", asked)
-      folder.entries!.set(name, { ...source, id: ++this.#ids })
+      this.#enter(folder, name, { ...source, id: ++this.#ids })
     } else if (source.kind === "file") {
       const bytes = await this.bytesOf(source)
       this.#put(folder, name, bytes, there === undefined ? { mode: source.mode } : {}, asked)
@@ -415,10 +413,21 @@ export class Tree implements IFileSystem {
   }
 
   #remove(folder: Folder, name: string): void {
+    this.#release(this.#take(folder, name))
+  }
+
+  /** Names something in a folder. */
+  #enter(folder: Folder, name: string, node: Node): void {
+    folder.entries!.set(name, node)
+    folder.mtime = this.#now()
+  }
+
+  /** Takes a name out of a folder, and gives what it named. */
+  #take(folder: Folder, name: string): Node {
     const node = folder.entries!.get(name)!
     folder.entries!.delete(name)
     folder.mtime = this.#now()
-    this.#release(node)
+    return node
   }
 
   #release(node: Node): void {
@@ -439,8 +448,7 @@ export class Tree implements IFileSystem {
 
   #makeFolder(at: Folder, name: string): Folder {
     const folder: Folder = { ...this.#meta(0o755), kind: "folder", entries: new Map(), below: "" }
-    at.entries!.set(name, folder)
-    at.mtime = folder.mtime
+    this.#enter(at, name, folder)
     return folder
   }
 

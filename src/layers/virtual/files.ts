@@ -52,8 +52,6 @@ export const write = async (tree: Tree, root: string, at: At & { readonly bytes:
   if (node?.kind === "folder") throw new Refusal("it is a folder")
   if (node?.kind === "file" && node.names > 1) throw new Refusal("it has another name besides (a hard link)")
   if (at.path.endsWith("/")) throw new Refusal("it is named as a folder")
-  // Its folder is listed first, so that putting it in place is one step.
-  await tree.entries(found.folder)
   tree.put(target, at.bytes)
 }
 

@@ -93,6 +93,32 @@ describe("a tree", () => {
     assert.deepStrictEqual(await take(plant(kept, 1_000)), kept)
   })
 
+  it("tells by a folder's time that a name came to it or went from it, by whatever way", async () => {
+    const { tree } = await make(1_000, { "d/a": "1", x: "1" })
+    const d = `${root}/d`
+    const long = new Date(0)
+    const ways: ReadonlyArray<readonly [string, () => Promise<void>]> = [
+      ["a file made", () => tree.writeFile(`${d}/n`, "1")],
+      ["a file removed", () => tree.rm(`${d}/n`)],
+      ["another name", () => tree.mv(`${d}/a`, `${d}/b`)],
+      ["a link", () => tree.symlink("b", `${d}/l`)],
+      ["a second name", () => tree.link(`${d}/b`, `${d}/h`)],
+      ["a copy", () => tree.cp(`${d}/b`, `${d}/c`)],
+      ["a copied link", () => tree.cp(`${d}/l`, `${d}/m`)],
+      ["a folder made", () => tree.mkdir(`${d}/e`)],
+      ["what is moved in", () => tree.mv(`${root}/x`, `${d}/x`)],
+      ["what is moved out", () => tree.mv(`${d}/x`, `${root}/x`)]
+    ]
+    for (const [way, change] of ways) {
+      await tree.utimes(d, long, long)
+      await change()
+      assert.notStrictEqual((await tree.stat(d)).mtime.getTime(), 0, way)
+    }
+    await tree.utimes(d, long, long)
+    await tree.writeFile(`${d}/b`, "2")
+    assert.strictEqual((await tree.stat(d)).mtime.getTime(), 0)
+  })
+
   it("lists by name, in whatever order things were made", async () => {
     const { tree } = await make(1_000, { z: "", B: "", "a/f": "" })
     assert.deepStrictEqual(await files.list(tree, root, { path: ".", cwd: undefined }), [
