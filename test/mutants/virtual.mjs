@@ -4,6 +4,7 @@
 
 const commands = "src/layers/virtual/commands.ts"
 const files = "src/layers/virtual/files.ts"
+const guest = "src/layers/virtual/guest.ts"
 const snapshot = "src/layers/virtual/snapshot.ts"
 const tree = "src/layers/virtual/Tree.ts"
 const byCommands = ["test/layers/virtual/commands.test.ts"]
@@ -138,7 +139,7 @@ export const virtuals = [
   },
   {
     name: "virtual: a restored sandbox has no bound",
-    file: "src/layers/virtual/guest.ts",
+    file: guest,
     find: "plant(args, setup.limits.files)",
     replace: "plant(args, Number.POSITIVE_INFINITY)",
     tests: byCommands
@@ -148,6 +149,20 @@ export const virtuals = [
     file: "src/layers/sandbox/request.ts",
     find: "? undefined : clamp(timeout, 1,",
     replace: "|| timeout < 1 ? undefined : clamp(timeout, 1,",
+    tests: byCommands
+  },
+  {
+    name: "virtual: a sleep outlives its command",
+    file: guest,
+    find: "          forget(message.id)\n",
+    replace: "",
+    tests: byCommands
+  },
+  {
+    name: "virtual: a sleep ends with another's command",
+    file: guest,
+    find: "sleeper.exec === exec",
+    replace: "sleeper.exec > 0",
     tests: byCommands
   },
   {

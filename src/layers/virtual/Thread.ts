@@ -5,7 +5,9 @@ import { Worker } from "node:worker_threads"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as FiberSet from "effect/FiberSet"
+import * as FiberId from "effect/FiberId"
+import * as FiberMap from "effect/FiberMap"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { SandboxError } from "../../services/Errors.js"
 import type { ExecResult } from "../../services/Sandbox.js"
@@ -31,7 +33,8 @@ export const start = (setup: Setup, heap: number, grace: number): Effect.Effect<
   Effect.gen(function* () {
     const asked = new Map<number, (answer: Effect.Effect<unknown, string>) => void>()
     const ready = yield* Deferred.make<void, SandboxError>()
-    const fork = yield* FiberSet.makeRuntime()
+    const sleeps = yield* FiberMap.make<number>()
+    const fork = yield* FiberMap.runtime(sleeps)()
     const worker = yield* Effect.acquireRelease(
       Effect.sync(
         () =>
@@ -59,11 +62,16 @@ export const start = (setup: Setup, heap: number, grace: number): Effect.Effect<
         end(message.missing ? line : message.failed)
       } else if ("sleep" in message) {
         fork(
+          message.sleep,
           Effect.zipRight(
             Effect.sleep(message.millis),
             Effect.sync(() => post({ woken: message.sleep }))
           )
         )
+      } else if ("rest" in message) {
+        for (const id of message.rest) {
+          Option.getOrUndefined(FiberMap.unsafeGet(sleeps, id))?.unsafeInterruptAsFork(FiberId.none)
+        }
       } else {
         const done = asked.get(message.id)
         asked.delete(message.id)

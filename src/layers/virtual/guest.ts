@@ -33,16 +33,27 @@ const begin = async (): Promise<Tree> => {
 const serve = (first: Tree, justBash: Shell["justBash"]): void => {
   let tree = first
   let sleepers = 0
-  const sleeping = new Map<number, () => void>()
+  const sleeping = new Map<number, { readonly exec: number; readonly wake: () => void }>()
   const running = new Map<number, AbortController>()
   const { root } = setup
 
-  const sleep = (millis: number): Promise<void> =>
-    new Promise((resolve) => {
-      sleeping.set(++sleepers, resolve)
-      tell({ sleep: sleepers, millis })
-    })
-  const shell: Shell = { justBash, env: setup.env, limits: setup.limits, sleep }
+  const shellOf = (exec: number): Shell => ({
+    justBash,
+    env: setup.env,
+    limits: setup.limits,
+    sleep: (millis) =>
+      new Promise((wake) => {
+        sleeping.set(++sleepers, { exec, wake })
+        tell({ sleep: sleepers, millis })
+      })
+  })
+
+  /** Nobody waits any more for what a command slept that has ended. */
+  const forget = (exec: number): void => {
+    const rest = [...sleeping].filter(([, sleeper]) => sleeper.exec === exec).map(([id]) => id)
+    for (const id of rest) sleeping.delete(id)
+    if (rest.length > 0) tell({ rest })
+  }
 
   const answer = async (message: Exclude<ToGuest, { stop: number } | { woken: number }>): Promise<unknown> => {
     const { args, call } = message
@@ -69,9 +80,10 @@ const serve = (first: Tree, justBash: Shell["justBash"]): void => {
         running.set(message.id, controller)
         try {
           const cwd = await files.folder(tree, root, { path: args.cwd ?? ".", cwd: undefined })
-          return await run(shell, tree, cwd, args, controller)
+          return await run(shellOf(message.id), tree, cwd, args, controller)
         } finally {
           running.delete(message.id)
+          forget(message.id)
         }
       }
     }
@@ -80,7 +92,7 @@ const serve = (first: Tree, justBash: Shell["justBash"]): void => {
   port.on("message", (message: ToGuest) => {
     if ("stop" in message) running.get(message.stop)?.abort()
     else if ("woken" in message) {
-      sleeping.get(message.woken)?.()
+      sleeping.get(message.woken)?.wake()
       sleeping.delete(message.woken)
     } else {
       answer(message).then(

@@ -68,3 +68,5 @@ export type FromGuest =
   | { readonly id: number; readonly refused: string }
   /** A command sleeps for so many milliseconds, and is to be woken. */
   | { readonly sleep: number; readonly millis: number }
+  /** Who slept so is not to be woken any more: their command has ended. */
+  | { readonly rest: ReadonlyArray<number> }

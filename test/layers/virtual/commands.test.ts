@@ -4,16 +4,29 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer } from "effect"
+import { Clock, Context, type Duration, Effect, Fiber, Layer } from "effect"
 import { Sandbox } from "effect-baton"
 import { VirtualSandbox } from "effect-baton/virtual"
-import { plant, tempFolder } from "../../support/folder.js"
+import { eventually, plant, tempFolder } from "../../support/folder.js"
 
 const make = (options?: VirtualSandbox.Options) =>
   Effect.map(Layer.build(VirtualSandbox.layer(options)), (context) => ({
     sandbox: Context.get(context, Sandbox.Sandbox),
     ...Context.get(context, VirtualSandbox.VirtualSandbox)
   }))
+
+/** A clock that counts who sleeps by it. */
+const counting = () => {
+  const live = Clock.make()
+  let open = 0
+  const sleep = (duration: Duration.Duration) =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => open++),
+      () => live.sleep(duration),
+      () => Effect.sync(() => open--)
+    )
+  return { clock: Object.assign(Object.create(live) as Clock.Clock, { sleep }), open: () => open }
+}
 
 describe("a command of the virtual sandbox", () => {
   it.scopedLive("gets its own variables before the sandbox's, and no way to a thread of its own", () =>
@@ -34,6 +47,24 @@ describe("a command of the virtual sandbox", () => {
       }
     })
   )
+
+  it.live("leaves no sleep behind, however it ends", () => {
+    const { clock, open } = counting()
+    return Effect.gen(function* () {
+      const { sandbox } = yield* make()
+      const lasting = yield* Effect.fork(sandbox.exec({ command: "touch begun; sleep 0.3; echo slept" }))
+      while ((yield* sandbox.list(".")).length === 0) yield* Effect.yieldNow()
+      for (const timeout of [20, 1, 1]) {
+        assert.strictEqual((yield* sandbox.exec({ command: "sleep 100000", timeout })).exitCode, 124)
+      }
+      yield* sandbox.exec({ command: "timeout 0.01 sleep 100000" })
+      const asleep = yield* Effect.fork(sandbox.exec({ command: "touch again; sleep 100000" }))
+      while ((yield* sandbox.list(".")).length === 1) yield* Effect.yieldNow()
+      yield* Fiber.interrupt(asleep)
+      assert.strictEqual((yield* Fiber.join(lasting)).stdout, "slept\n")
+      yield* eventually(() => (open() === 0 ? true : undefined))
+    }).pipe(Effect.scoped, Effect.withClock(clock))
+  })
 
   it.scopedLive("has no more room after a restore than before it", () =>
     Effect.gen(function* () {
