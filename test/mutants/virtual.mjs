@@ -8,6 +8,7 @@ const guest = "src/layers/virtual/guest.ts"
 const snapshot = "src/layers/virtual/snapshot.ts"
 const tree = "src/layers/virtual/Tree.ts"
 const byCommands = ["test/layers/virtual/commands.test.ts"]
+const bySandbox = ["test/layers/VirtualSandbox.test.ts"]
 const byTree = ["test/layers/virtual/Tree.test.ts"]
 
 export const virtuals = [
@@ -150,6 +151,20 @@ export const virtuals = [
     find: "? undefined : clamp(timeout, 1,",
     replace: "|| timeout < 1 ? undefined : clamp(timeout, 1,",
     tests: byCommands
+  },
+  {
+    name: "virtual: a restored sandbox has no root",
+    file: guest,
+    find: "tree = await furnished(plant(args, setup.limits.files))",
+    replace: "tree = plant(args, setup.limits.files)",
+    tests: bySandbox
+  },
+  {
+    name: "virtual: a folder that was restored is made anew",
+    file: guest,
+    find: "found !== undefined && found.node === undefined",
+    replace: "found !== undefined",
+    tests: bySandbox
   },
   {
     name: "virtual: a sleep outlives its command",

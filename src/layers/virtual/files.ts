@@ -86,7 +86,8 @@ const existing = (found: Found): Found & { readonly node: Node } => {
   return found as Found & { readonly node: Node }
 }
 
-const pathOf = ({ missing, real }: Found): string => `/${[...real, ...missing].join("/")}`
+/** The path without links, also of what does not exist. */
+export const pathOf = ({ missing, real }: Found): string => `/${[...real, ...missing].join("/")}`
 
 const typeOf = (node: Node): DirectoryEntry["type"] =>
   node.kind === "file" ? "file" : node.kind === "folder" ? "directory" : "other"

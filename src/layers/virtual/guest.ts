@@ -17,14 +17,24 @@ const tell = (message: FromGuest): void => port.postMessage(message)
 
 const begin = async (): Promise<Tree> => {
   const { limits, overlay, root, snapshot } = setup
-  const tree = snapshot === undefined ? new Tree(limits.files) : plant(snapshot, limits.files)
-  tree.putFolder("/tmp", { mode: 0o1777 })
+  const tree = await furnished(snapshot === undefined ? new Tree(limits.files) : plant(snapshot, limits.files))
   if (overlay !== undefined) tree.mount(root, await below(overlay, root))
-  const there = await tree.find(root)
-  if (there.node === undefined) tree.putFolder(root)
   for (const [path, content] of Object.entries(setup.files)) {
     const bytes = typeof content === "string" ? Buffer.from(content) : content
     await files.write(tree, root, { path, cwd: undefined, bytes })
+  }
+  return tree
+}
+
+/** With the folders that every sandbox begins with. What the tree has in their places stays. */
+const furnished = async (tree: Tree): Promise<Tree> => {
+  for (const [place, mode] of [
+    ["/tmp", 0o1777],
+    [setup.root, 0o755]
+  ] as const) {
+    // A snapshot may have something on the way that leads to no folder: so it was, and so it comes back.
+    const found = await tree.find(place, false).catch(() => undefined)
+    if (found !== undefined && found.node === undefined) tree.putFolder(files.pathOf(found), { mode })
   }
   return tree
 }
@@ -72,8 +82,7 @@ const serve = (first: Tree, justBash: Shell["justBash"]): void => {
         return take(tree)
       case "restore":
         // A command that runs meanwhile goes on in the files that it began with.
-        tree = plant(args, setup.limits.files)
-        tree.putFolder("/tmp")
+        tree = await furnished(plant(args, setup.limits.files))
         return
       case "exec": {
         const controller = new AbortController()
