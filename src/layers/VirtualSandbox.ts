@@ -47,8 +47,8 @@ export interface Options {
   /**
    * A folder of this machine that the root begins as. It is read and never changed: what is written stays in memory. A
    * folder of it is listed once, when it is first looked at, and a file read each time until it is written. Its links are
-   * links of the sandbox: one that leads out of it leads nowhere. Devices, sockets and pipes are not shown, and a file
-   * over 64 MiB is not read.
+   * links of the sandbox: one that leads out of it leads nowhere. Devices, sockets and pipes are not shown, and no more
+   * than 64 MiB of a file are read at once: a command, which reads the whole of it, does not get one that is larger.
    */
   readonly overlay?: string | undefined
   /** What it begins with; `files` come on top. Not together with `overlay`, since a snapshot is whole. */
@@ -92,7 +92,8 @@ export class VirtualSandbox extends Context.Tag("baton/VirtualSandbox")<
      */
     readonly snapshot: Effect.Effect<Snapshot, SandboxError>
     /**
-     * Makes it hold what the snapshot says and nothing else, at once; a folder below is not read any more. A command that
+     * Makes it hold what the snapshot says and nothing else, at once, as if it had begun with it: an empty root and `/tmp`
+     * are made where it has none. A folder below is not read any more. A command that
      * runs meanwhile goes on in the files that it began with, which nobody sees any more. Fails, and changes nothing,
      * where this is no snapshot or has more bytes than the files may hold.
      */

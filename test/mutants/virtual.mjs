@@ -7,6 +7,7 @@ const files = "src/layers/virtual/files.ts"
 const guest = "src/layers/virtual/guest.ts"
 const snapshot = "src/layers/virtual/snapshot.ts"
 const tree = "src/layers/virtual/Tree.ts"
+const byBelow = ["test/layers/virtual/below.test.ts"]
 const byCommands = ["test/layers/virtual/commands.test.ts"]
 const bySandbox = ["test/layers/VirtualSandbox.test.ts"]
 const byTree = ["test/layers/virtual/Tree.test.ts"]
@@ -193,6 +194,20 @@ export const virtuals = [
     find: `.filter((name) => name !== "sqlite3")`,
     replace: "",
     tests: byCommands
+  },
+  {
+    name: "virtual: of a folder below the whole file is read for a part of it",
+    file: tree,
+    find: "this.#below!.read(file.below, offset, limit)",
+    replace: "this.#below!.read(file.below)",
+    tests: byTree
+  },
+  {
+    name: "virtual: any length of a file below is read at once",
+    file: "src/layers/virtual/below.ts",
+    find: "if (length > maxRead)",
+    replace: "if (length > 4 * maxRead)",
+    tests: byBelow
   },
   {
     name: "virtual: a link that names the folder below leads nowhere",

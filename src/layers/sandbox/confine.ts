@@ -14,6 +14,7 @@ import type { SandboxError } from "../../services/Errors.js"
 import type { DirectoryEntry, FileStat } from "../../services/Sandbox.js"
 import { attempt, attemptToEnd, codeOf, outside, Refusal, refuseSpecial } from "./faults.js"
 import { isWithin, Kept } from "./kept.js"
+import { readPiece } from "./piece.js"
 import { type Door, look, replace } from "./replace.js"
 
 /** The files below one folder. */
@@ -112,15 +113,7 @@ class Folder {
       if (range.limit === undefined && rest > maxRead) {
         throw new Refusal(`it has ${rest} bytes, which is too much for one piece`)
       }
-      const bytes = new Uint8Array(Math.min(natural(range.limit, 0, rest), rest))
-      let filled = 0
-      while (filled < bytes.length && !signal.aborted) {
-        const step = Math.min(bytes.length - filled, 1024 * 1024)
-        const { bytesRead } = await handle.read(bytes, filled, step, offset + filled)
-        if (bytesRead === 0) break
-        filled += bytesRead
-      }
-      return bytes.subarray(0, filled)
+      return readPiece(handle, offset, Math.min(natural(range.limit, 0, rest), rest), signal)
     })
   }
 

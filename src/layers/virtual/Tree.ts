@@ -62,7 +62,8 @@ export interface Found {
 /** What a folder below is asked for. Every path is one that was listed as no link. */
 export interface Below {
   readonly list: (folder: string) => Promise<ReadonlyArray<readonly [name: string, entry: BelowEntry]>>
-  readonly read: (file: string) => Promise<Uint8Array>
+  /** As many bytes as there are from `offset` on, at most `limit`; without these, all of them. */
+  readonly read: (file: string, offset?: number, limit?: number) => Promise<Uint8Array>
 }
 
 export type BelowEntry =
@@ -157,6 +158,11 @@ export class Tree implements IFileSystem {
 
   bytesOf(file: File): Promise<Uint8Array> | Uint8Array {
     return file.bytes ?? this.#below!.read(file.below)
+  }
+
+  /** The bytes from `offset` on, at most `limit`. They are a copy; of the real folder no others are read. */
+  partOf(file: File, offset: number, limit: number): Promise<Uint8Array> | Uint8Array {
+    return file.bytes?.slice(offset, offset + limit) ?? this.#below!.read(file.below, offset, limit)
   }
 
   /** Makes a file at a place that has no links in it hold these bytes; folders on the way to it are made. */

@@ -8,9 +8,10 @@
 import { constants, type Stats } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
+import { readPiece } from "../sandbox/piece.js"
 import type { Below, BelowEntry } from "./Tree.js"
 
-/** The most bytes that are read of one file. */
+/** The most bytes that are read at once. */
 export const maxRead = 64 * 1024 * 1024
 
 /** `mount` is where it stands in the tree: links of it that name it absolutely lead there. Fails where there is none. */
@@ -55,16 +56,17 @@ export const below = async (root: string, mount: string): Promise<Below> => {
       await straight(asked)
       return entries
     },
-    read: async (asked) => {
+    read: async (asked, offset = 0, limit = Number.POSITIVE_INFINITY) => {
       const place = await straight(asked)
       const handle = await fs.open(place, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
       try {
         const stat = await handle.stat()
         if (!stat.isFile() || !sameFile(stat, await fs.lstat(await straight(asked)))) throw replaced(asked)
-        if (stat.size > maxRead) {
+        const length = Math.min(limit, Math.max(0, stat.size - offset))
+        if (length > maxRead) {
           throw Object.assign(new Error(`EFBIG: file too large, open '${asked}'`), { code: "EFBIG" })
         }
-        return new Uint8Array(await handle.readFile())
+        return await readPiece(handle, offset, length)
       } finally {
         await handle.close()
       }

@@ -23,8 +23,7 @@ export const read = async (
   if (at.limit === undefined && size - offset > maxRead) {
     throw new Refusal(`it has ${size - offset} bytes, which is too much for one piece`)
   }
-  const bytes = await tree.bytesOf(node)
-  return bytes.slice(offset, offset + natural(at.limit, bytes.length))
+  return tree.partOf(node, offset, natural(at.limit, Number.POSITIVE_INFINITY))
 }
 
 export const stat = async (tree: Tree, root: string, at: At): Promise<FileStat> => {

@@ -119,6 +119,31 @@ describe("a tree", () => {
     assert.strictEqual((await tree.stat(d)).mtime.getTime(), 0)
   })
 
+  it("asks the folder below for the part that it is asked for, until the file is written", async () => {
+    const { tree } = await make()
+    const held = Buffer.from("0123456789")
+    const asked: Array<ReadonlyArray<unknown>> = []
+    tree.mount("/below", {
+      list: async () => [["f", { kind: "file", mode: 0o644, mtime: 0, size: held.length }]],
+      read: async (file, offset = 0, limit = held.length) => {
+        asked.push([file, offset, limit])
+        return held.subarray(offset, offset + limit)
+      }
+    })
+    const part = async (offset: number, limit: number) =>
+      Buffer.from(await files.read(tree, "/below", { path: "f", cwd: undefined, offset, limit })).toString()
+    assert.strictEqual(await part(2, 3), "234")
+    assert.strictEqual(await part(8, 4), "89")
+    assert.deepStrictEqual(asked, [
+      ["f", 2, 3],
+      ["f", 8, 4]
+    ])
+    await tree.appendFile("/below/f", "a")
+    asked.length = 0
+    assert.strictEqual(await part(9, 5), "9a")
+    assert.deepStrictEqual(asked, [])
+  })
+
   it("lists by name, in whatever order things were made", async () => {
     const { tree } = await make(1_000, { z: "", B: "", "a/f": "" })
     assert.deepStrictEqual(await files.list(tree, root, { path: ".", cwd: undefined }), [
