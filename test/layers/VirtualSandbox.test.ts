@@ -4,7 +4,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, FastCheck as fc, Fiber, Layer, TestClock } from "effect"
+import { Clock, Context, Effect, FastCheck as fc, Fiber, Layer, TestClock } from "effect"
 import { Agent, Sandbox, Script } from "effect-baton"
 import { BuiltinTools } from "effect-baton/node"
 import { VirtualSandbox } from "effect-baton/virtual"
@@ -25,6 +25,17 @@ const make = (options?: VirtualSandbox.Options) =>
   })
 
 const textOf = (bytes: Uint8Array) => Buffer.from(bytes).toString("utf8")
+
+/**
+ * Waits until the thread is silent, which it is while a step computes. It is given so many turns of this thread's own
+ * loop that it would have answered, however long a turn takes.
+ */
+const computes = (sandbox: Context.Tag.Service<Sandbox.Sandbox>) => {
+  const turns = Effect.sleep(5).pipe(Effect.repeatN(200), Effect.withClock(Clock.make()))
+  return Effect.raceFirst(Effect.as(sandbox.list("."), false), Effect.as(turns, true)).pipe(
+    Effect.repeat({ until: (silent) => silent })
+  )
+}
 
 /** Every name of a real folder, with what it is, its permissions and what it holds. */
 const hashOf = (folder: string): string => {
@@ -230,11 +241,15 @@ describe("VirtualSandbox", () => {
       })
     )
 
-    it.scopedLive("that cannot be ended takes its sandbox with it, and holds up nobody", () =>
+    it.scoped("that cannot be ended takes its sandbox with it, and holds up nobody", () =>
       Effect.gen(function* () {
         const { sandbox } = yield* make({ limits: { grace: 50 } })
-        const command = "seq 1 90000 | awk '{ for (i = 0; i < 1000; i++) s += i } END { print s }'"
-        const error = yield* Effect.flip(sandbox.exec({ command, timeout: 1000 }))
+        // More than any machine gets to the end of meanwhile.
+        const command = "seq 1 90000 | awk '{ for (i = 0; i < 90000; i++) s += i } END { print s }'"
+        const running = yield* Effect.fork(sandbox.exec({ command, timeout: 1000 }))
+        yield* computes(sandbox)
+        yield* TestClock.adjust(1000)
+        const error = yield* Effect.flip(Fiber.join(running))
         assert.match(error.message, /could not be ended, so the sandbox was, and its files are lost/)
         assert.match((yield* Effect.flip(sandbox.list("."))).message, /its files are lost/)
       })
