@@ -5,6 +5,7 @@
 const commands = "src/layers/virtual/commands.ts"
 const files = "src/layers/virtual/files.ts"
 const guest = "src/layers/virtual/guest.ts"
+const rules = "src/layers/sandbox/rules.ts"
 const snapshot = "src/layers/virtual/snapshot.ts"
 const tree = "src/layers/virtual/Tree.ts"
 const byBelow = ["test/layers/virtual/below.test.ts"]
@@ -22,16 +23,16 @@ export const virtuals = [
   },
   {
     name: "virtual: what only begins with the root's name is within it",
-    file: files,
-    find: `outer === "/" ? outer : \`\${outer}/\``,
+    file: rules,
+    find: `outer.endsWith("/") ? outer : \`\${outer}/\``,
     replace: "outer",
     tests: byTree
   },
   {
     name: "virtual: .GIT is written to",
-    file: files,
-    find: `name.toLowerCase() === ".git"`,
-    replace: `name === ".git"`,
+    file: rules,
+    find: "fold = (name: string): string => name.toLowerCase()",
+    replace: "fold = (name: string): string => name",
     tests: byTree
   },
   {

@@ -90,6 +90,15 @@ describe("what is loaded", () => {
     assert.isFalse(loaded.has("src/layers/virtual/guest.ts"))
   })
 
+  it("by the thread of the virtual sandbox: nothing of Effect", () => {
+    const loaded = loadedBy(["src/layers/virtual/guest.ts"])
+    assert.isTrue(loaded.has("src/layers/sandbox/rules.ts"))
+    assert.deepStrictEqual(
+      [...loaded].filter((name) => name.startsWith("node_modules/")),
+      []
+    )
+  })
+
   it("by the testing kit: neither of them, no test runner, and nothing of it by the package itself", () => {
     const loaded = loadedBy(["src/testing.ts"])
     assert.isTrue(loaded.has("src/layers/testing/Laws.ts"))

@@ -12,17 +12,26 @@ import { setImmediate } from "node:timers/promises"
 import * as Effect from "effect/Effect"
 import type { SandboxError } from "../../services/Errors.js"
 import type { DirectoryEntry, FileStat } from "../../services/Sandbox.js"
-import { attempt, attemptToEnd, codeOf, outside, Refusal, refuseSpecial } from "./faults.js"
-import { isWithin, Kept } from "./kept.js"
+import { attempt, attemptToEnd, refuseSpecial } from "./faults.js"
+import { Kept } from "./kept.js"
 import { readPiece } from "./piece.js"
 import { type Door, look, replace } from "./replace.js"
+import {
+  codeOf,
+  isWithin,
+  maxEntries,
+  outside,
+  type Place,
+  type Range,
+  rangeOf,
+  Refusal,
+  refuseNoPath,
+  tooMany
+} from "./rules.js"
 
 /** The files below one folder. */
 export interface Confined {
-  readonly read: (
-    at: Place,
-    range?: { readonly offset?: number | undefined; readonly limit?: number | undefined }
-  ) => Effect.Effect<Uint8Array, SandboxError>
+  readonly read: (at: Place, range?: Range) => Effect.Effect<Uint8Array, SandboxError>
   readonly stat: (at: Place) => Effect.Effect<FileStat, SandboxError>
   readonly list: (at: Place) => Effect.Effect<ReadonlyArray<DirectoryEntry>, SandboxError>
   /** A path's one name, relative to the root; of what does not exist as well. */
@@ -32,18 +41,6 @@ export interface Confined {
   /** Starts something in a folder: `use` gets a path that leads there until it returns. */
   readonly within: <A>(at: Place, use: (cwd: string) => A) => Effect.Effect<A, SandboxError>
 }
-
-/** A path as it was given, and the folder that it starts from. */
-export interface Place {
-  readonly path: string
-  readonly cwd?: string | undefined
-}
-
-/** The most that is read in one piece where no limit is given, in bytes. */
-export const maxRead = 64 * 1024 * 1024
-
-/** The most entries of one folder that are listed: sorting them takes about 50 ms. */
-export const maxEntries = 50_000
 
 /** The most folders that one write makes on the way. Each stays open until it has ended. */
 export const maxMade = 64
@@ -97,23 +94,15 @@ class Folder {
     )
   }
 
-  async read(
-    at: Place,
-    range: { readonly offset?: number | undefined; readonly limit?: number | undefined },
-    signal: AbortSignal
-  ): Promise<Uint8Array> {
+  async read(at: Place, range: Range, signal: AbortSignal): Promise<Uint8Array> {
     const place = await this.#locate(at)
     // Opening a device can have effects, so what stands there is looked at first.
     refuseSpecial(await fs.lstat(place))
     return this.#open(place, 0, async (handle) => {
       const stat = await handle.stat()
       refuseSpecial(stat)
-      const offset = natural(range.offset, 0)
-      const rest = Math.max(0, stat.size - offset)
-      if (range.limit === undefined && rest > maxRead) {
-        throw new Refusal(`it has ${rest} bytes, which is too much for one piece`)
-      }
-      return readPiece(handle, offset, Math.min(natural(range.limit, 0, rest), rest), signal)
+      const { limit, offset } = rangeOf(range, stat.size)
+      return readPiece(handle, offset, Math.min(limit, Math.max(0, stat.size - offset)), signal)
     })
   }
 
@@ -130,7 +119,7 @@ class Folder {
       const types = new Map<string, DirectoryEntry["type"]>()
       for await (const entry of await fs.opendir(door, { bufferSize: 512 })) {
         if (signal.aborted) break
-        if (types.size === maxEntries) throw new Refusal(`it holds more than ${maxEntries} entries`)
+        if (types.size === maxEntries) throw tooMany()
         types.set(entry.name, entry.isFile() ? "file" : entry.isDirectory() ? "directory" : "other")
       }
       const names = [...types.keys()].toSorted()
@@ -201,9 +190,9 @@ class Folder {
   }
 
   /** Where a place is by name, below the root. */
-  async #absolute({ cwd, path: asked }: Place): Promise<string> {
-    if (asked === "") throw new Refusal("the path is empty")
-    if (asked.includes("\0") || cwd?.includes("\0") === true) throw new Refusal("the path has a NUL character")
+  async #absolute(at: Place): Promise<string> {
+    refuseNoPath(at)
+    const { cwd, path: asked } = at
     let start = this.#real
     if (cwd !== undefined && cwd !== "" && cwd !== ".")
       start = await this.#follow(this.#inner(path.resolve(start, cwd)))
@@ -289,10 +278,4 @@ const refuseSwapped = async (handle: fs.FileHandle, place: string): Promise<void
     const there = await fs.lstat(place, { bigint: true })
     if (held.dev !== there.dev || held.ino !== there.ino || (await fs.realpath(place)) !== place) throw outside()
   }
-}
-
-/** A count of bytes from whatever number it was given as. */
-const natural = (value: number | undefined, whenNaN: number, whenAbsent = whenNaN): number => {
-  if (value === undefined) return whenAbsent
-  return Number.isNaN(value) ? whenNaN : Math.max(0, Math.trunc(value))
 }

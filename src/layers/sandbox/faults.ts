@@ -4,11 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { SandboxError } from "../../services/Errors.js"
-
-/** Why a path is not taken, where the operating system would have taken it. */
-export class Refusal extends Error {}
-
-export const outside = () => new Refusal("it leads out of the sandbox")
+import { codeOf, reasons as common, Refusal } from "./rules.js"
 
 export const refuseSpecial = (stat: {
   readonly isFile: () => boolean
@@ -55,8 +51,6 @@ const errorOf = (operation: SandboxError["operation"], asked: string) => (cause:
     ? new SandboxError({ operation, path: asked, reason: cause.message })
     : new SandboxError({ operation, path: asked, reason: reasonOf(cause), cause })
 
-export const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException | undefined)?.code
-
 /** What the operating system said, in words. */
 export const reasonOf = (error: unknown): string => {
   const code = codeOf(error)
@@ -64,22 +58,19 @@ export const reasonOf = (error: unknown): string => {
 }
 
 const reasons: { readonly [code: string]: string } = {
+  ...common,
   E2BIG: "the command or its environment is too long",
-  EACCES: "permission denied",
   EAGAIN: "the machine has no room for another process",
   EBUSY: "it is in use",
   EDQUOT: "the disk quota is used up",
   EEXIST: "something else was put there while it was written",
   EFBIG: "the file would be larger than the system lets it be",
   EIO: "the disk failed",
-  EISDIR: "it is a folder",
   ELOOP: "it goes round in links, or became one while it was opened",
   EMFILE: "too many files are open",
   ENAMETOOLONG: "the path is too long",
   ENFILE: "too many files are open",
-  ENOENT: "no such file or folder",
   ENOSPC: "the disk is full",
-  ENOTDIR: "not a folder",
   ENOTEMPTY: "it is a folder",
   ENXIO: "it is not a regular file",
   EPERM: "permission denied",

@@ -3,10 +3,7 @@
  */
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
-import { codeOf, Refusal } from "./faults.js"
-
-/** Folders whose content is a repository's own, or Baton's. */
-const names: ReadonlySet<string> = new Set([".git", ".baton"])
+import { codeOf, isWithin, Refusal, refuseKept } from "./rules.js"
 
 /**
  * What is kept from tools below `root`: anything of such a name, and the `listed` paths with what is below them. Names
@@ -23,9 +20,7 @@ export class Kept {
 
   /** Throws for a place that is kept, by its real path. What is listed is looked up anew, since it may be a link. */
   async refuse(place: string): Promise<void> {
-    const parts = path.relative(this.#root, place).split(path.sep)
-    const kept = parts.find((part) => names.has(fold(part)))
-    if (kept !== undefined) throw new Refusal(`what is in ${kept} is not written by tools`)
+    refuseKept(path.relative(this.#root, place), fold)
     const folded = fold(place)
     for (const listed of this.#listed) {
       for (const one of [listed, await realOf(listed)]) {
@@ -57,7 +52,3 @@ const realOf = async (listed: string): Promise<string> => {
 const fold = (name: string): string => name.replace(unseen, "").normalize("NFC").toLowerCase()
 
 const unseen = /[\u200C-\u200F\u202A-\u202E\u206A-\u206F\uFEFF]/g
-
-/** Whether `inner` is `outer` or below it. Both are absolute and normal. */
-export const isWithin = (outer: string, inner: string): boolean =>
-  inner === outer || inner.startsWith(outer.endsWith(path.sep) ? outer : outer + path.sep)

@@ -4,7 +4,8 @@
 import { constants, type Stats } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
-import { codeOf, Refusal, refuseSpecial } from "./faults.js"
+import { refuseSpecial } from "./faults.js"
+import { codeOf, Refusal } from "./rules.js"
 
 /** An opened folder that was checked. */
 export interface Door {

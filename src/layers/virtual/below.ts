@@ -9,10 +9,8 @@ import { constants, type Stats } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { readPiece } from "../sandbox/piece.js"
+import { maxRead } from "../sandbox/rules.js"
 import type { Below, BelowEntry } from "./Tree.js"
-
-/** The most bytes that are read at once. */
-export const maxRead = 64 * 1024 * 1024
 
 /** `mount` is where it stands in the tree: links of it that name it absolutely lead there. Fails where there is none. */
 export const below = async (root: string, mount: string): Promise<Below> => {

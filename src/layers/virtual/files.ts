@@ -3,50 +3,47 @@
  */
 import * as path from "node:path/posix"
 import type { DirectoryEntry, FileStat } from "../../services/Sandbox.js"
-import { maxRead } from "./below.js"
-import type { At } from "./messages.js"
-import { Refusal } from "./Refusal.js"
+import {
+  isWithin,
+  maxEntries,
+  outside,
+  type Place,
+  type Range,
+  rangeOf,
+  Refusal,
+  refuseKept,
+  refuseNoPath,
+  tooMany
+} from "../sandbox/rules.js"
 import { type Found, type Node, sizeOf, type Tree } from "./Tree.js"
 
-/** The most entries of one folder that are listed. */
-export const maxEntries = 50_000
-
-export const read = async (
-  tree: Tree,
-  root: string,
-  at: At & { readonly offset: number | undefined; readonly limit: number | undefined }
-): Promise<Uint8Array> => {
+export const read = async (tree: Tree, root: string, at: Place & Range): Promise<Uint8Array> => {
   const { node } = existing(await locate(tree, root, at))
   if (node.kind !== "file") throw new Refusal("it is a folder")
-  const offset = natural(at.offset, 0)
-  const size = sizeOf(node)
-  if (at.limit === undefined && size - offset > maxRead) {
-    throw new Refusal(`it has ${size - offset} bytes, which is too much for one piece`)
-  }
-  return tree.partOf(node, offset, natural(at.limit, Number.POSITIVE_INFINITY))
+  const { limit, offset } = rangeOf(at, sizeOf(node))
+  return tree.partOf(node, offset, limit)
 }
 
-export const stat = async (tree: Tree, root: string, at: At): Promise<FileStat> => {
+export const stat = async (tree: Tree, root: string, at: Place): Promise<FileStat> => {
   const { node } = existing(await locate(tree, root, at))
   return { type: typeOf(node), size: sizeOf(node) }
 }
 
-export const list = async (tree: Tree, root: string, at: At): Promise<ReadonlyArray<DirectoryEntry>> => {
+export const list = async (tree: Tree, root: string, at: Place): Promise<ReadonlyArray<DirectoryEntry>> => {
   const { node } = existing(await locate(tree, root, at))
   if (node.kind !== "folder") throw new Refusal("not a folder")
   const entries = await tree.entries(node)
-  if (entries.size > maxEntries) throw new Refusal(`it holds more than ${maxEntries} entries`)
+  if (entries.size > maxEntries) throw tooMany()
   return [...entries.keys()].toSorted().map((name) => ({ name, type: typeOf(entries.get(name)!) }))
 }
 
-export const place = async (tree: Tree, root: string, at: At): Promise<string> =>
+export const place = async (tree: Tree, root: string, at: Place): Promise<string> =>
   path.relative(root, pathOf(await locate(tree, root, at))) || "."
 
-export const write = async (tree: Tree, root: string, at: At & { readonly bytes: Uint8Array }): Promise<void> => {
+export const write = async (tree: Tree, root: string, at: Place & { readonly bytes: Uint8Array }): Promise<void> => {
   const found = await locate(tree, root, at)
   const target = pathOf(found)
-  const kept = path.relative(root, target).split("/").find(isKept)
-  if (kept !== undefined) throw new Refusal(`what is in ${kept} is not written by tools`)
+  refuseKept(path.relative(root, target))
   const { node } = found
   if (node?.kind === "folder") throw new Refusal("it is a folder")
   if (node?.kind === "file" && node.names > 1) throw new Refusal("it has another name besides (a hard link)")
@@ -55,16 +52,16 @@ export const write = async (tree: Tree, root: string, at: At & { readonly bytes:
 }
 
 /** The real path of a folder to run a command in. */
-export const folder = async (tree: Tree, root: string, at: At): Promise<string> => {
+export const folder = async (tree: Tree, root: string, at: Place): Promise<string> => {
   const found = existing(await locate(tree, root, at))
   if (found.node.kind !== "folder") throw new Refusal("it is not a folder")
   return pathOf(found)
 }
 
 /** Where a path leads, which lies inside. */
-const locate = async (tree: Tree, root: string, { cwd, path: asked }: At): Promise<Found> => {
-  if (asked === "") throw new Refusal("the path is empty")
-  if (asked.includes("\0") || cwd?.includes("\0") === true) throw new Refusal("the path has a NUL character")
+const locate = async (tree: Tree, root: string, at: Place): Promise<Found> => {
+  refuseNoPath(at)
+  const { cwd, path: asked } = at
   let start = root
   if (cwd !== undefined && cwd !== "" && cwd !== ".") {
     start = pathOf(existing(await follow(tree, root, path.resolve(root, cwd))))
@@ -90,18 +87,3 @@ export const pathOf = ({ missing, real }: Found): string => `/${[...real, ...mis
 
 const typeOf = (node: Node): DirectoryEntry["type"] =>
   node.kind === "file" ? "file" : node.kind === "folder" ? "directory" : "other"
-
-/** Folders whose content no tool writes: a repository's own, and Baton's. */
-const isKept = (name: string): boolean => name.toLowerCase() === ".git" || name.toLowerCase() === ".baton"
-
-const outside = () => new Refusal("it leads out of the sandbox")
-
-/** Whether `inner` is `outer` or below it. Both are absolute and normal. */
-const isWithin = (outer: string, inner: string): boolean =>
-  inner === outer || inner.startsWith(outer === "/" ? outer : `${outer}/`)
-
-/** A count of bytes from whatever number it was given as. */
-const natural = (value: number | undefined, whenAbsent: number): number => {
-  if (value === undefined) return whenAbsent
-  return Number.isNaN(value) ? 0 : Math.max(0, Math.trunc(value))
-}

@@ -3,11 +3,11 @@
  */
 import { parentPort, workerData } from "node:worker_threads"
 import { isMissing } from "../peers.js"
+import { codeOf, reasons as common, Refusal } from "../sandbox/rules.js"
 import { below } from "./below.js"
 import { run, type Shell } from "./commands.js"
 import * as files from "./files.js"
 import type { FromGuest, Setup, ToGuest } from "./messages.js"
-import { Refusal } from "./Refusal.js"
 import { plant, take } from "./snapshot.js"
 import { Tree } from "./Tree.js"
 
@@ -115,7 +115,7 @@ const serve = (first: Tree, justBash: Shell["justBash"]): void => {
 
 const reasonOf = (error: unknown): string => {
   if (error instanceof Refusal) return error.message
-  const code = (error as NodeJS.ErrnoException | undefined)?.code
+  const code = codeOf(error)
   return (
     (code === undefined ? undefined : reasons[code]) ??
     (error instanceof Error ? error.message : "an unexpected failure")
@@ -123,13 +123,10 @@ const reasonOf = (error: unknown): string => {
 }
 
 const reasons: { readonly [code: string]: string } = {
-  EACCES: "permission denied",
+  ...common,
   EFBIG: "it is too large for one piece",
-  EISDIR: "it is a folder",
   ELOOP: "it goes round in links",
-  ENOENT: "no such file or folder",
-  ENOSPC: "the sandbox has no room for it",
-  ENOTDIR: "not a folder"
+  ENOSPC: "the sandbox has no room for it"
 }
 
 try {

@@ -2,6 +2,7 @@
  * What the sandbox and the thread that it works in tell each other.
  */
 import type { DirectoryEntry, ExecResult, FileStat } from "../../services/Sandbox.js"
+import type { Place, Range } from "../sandbox/rules.js"
 import type { Snapshot } from "./snapshot.js"
 
 /** How the thread is set up. */
@@ -23,19 +24,13 @@ export interface Limits {
   readonly files: number
 }
 
-/** A path, and the folder that it starts from. */
-export interface At {
-  readonly path: string
-  readonly cwd: string | undefined
-}
-
 /** What is asked for, and what is given for it. */
 export interface Calls {
-  readonly read: [At & { readonly offset: number | undefined; readonly limit: number | undefined }, Uint8Array]
-  readonly stat: [At, FileStat]
-  readonly list: [At, ReadonlyArray<DirectoryEntry>]
-  readonly place: [At, string]
-  readonly write: [At & { readonly bytes: Uint8Array }, void]
+  readonly read: [Place & Range, Uint8Array]
+  readonly stat: [Place, FileStat]
+  readonly list: [Place, ReadonlyArray<DirectoryEntry>]
+  readonly place: [Place, string]
+  readonly write: [Place & { readonly bytes: Uint8Array }, void]
   readonly exec: [Exec, ExecResult]
   readonly snapshot: [undefined, Snapshot]
   readonly restore: [Snapshot, void]

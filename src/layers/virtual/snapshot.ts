@@ -3,7 +3,7 @@
  */
 import { Buffer } from "node:buffer"
 import * as path from "node:path/posix"
-import { Refusal } from "./Refusal.js"
+import { Refusal } from "../sandbox/rules.js"
 import { type Node, Tree } from "./Tree.js"
 
 /** All files, folders and links of a virtual sandbox. It is JSON: what `JSON.parse` gives back of it can be restored. */

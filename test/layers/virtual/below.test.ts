@@ -5,7 +5,8 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { below, maxRead } from "../../../src/layers/virtual/below.js"
+import { maxRead } from "../../../src/layers/sandbox/rules.js"
+import { below } from "../../../src/layers/virtual/below.js"
 import { plant, tempFolder } from "../../support/folder.js"
 
 describe("a folder below", () => {
