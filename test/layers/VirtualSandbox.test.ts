@@ -348,34 +348,6 @@ describe("VirtualSandbox", () => {
       })
     )
 
-    it.scopedLive(
-      "restored, leaves what beginning with it would: the root and /tmp are there, and stay as they were kept",
-      () =>
-        Effect.gen(function* () {
-          const look = "stat -c '%n %a %F' . /tmp; ls -A / ."
-          const folder = { type: "folder", path: "/tmp", mode: 0o700, mtime: 5_000 } as const
-          const link = { type: "link", path: "/tmp", mode: 0o777, mtime: 5_000, target: "nowhere" } as const
-          const shown: Array<string> = []
-          for (const entries of [[], [folder], [link]]) {
-            const kept = { version: 1, entries } as const
-            const begun = yield* make({ snapshot: kept })
-            const restored = yield* make({ files: { "a/f": "gone" } })
-            yield* restored.restore(kept)
-            shown.push(yield* begun.sh(look))
-            assert.strictEqual(yield* restored.sh(look), shown.at(-1))
-            yield* restored.sandbox.write("f", new Uint8Array(1))
-          }
-          assert.match(shown[0]!, /^\. 755 directory\n\/tmp 1777 directory\n/)
-          assert.match(shown[1]!, /^\. 755 directory\n\/tmp 700 directory\n/)
-          // A file in the way to the root is no reason to restore nothing.
-          const inTheWay = { type: "file", path: "/some", mode: 0o644, mtime: 5_000, content: "" } as const
-          const { restore, sandbox, snapshot } = yield* make({ root: "/some/where" })
-          yield* restore({ version: 1, entries: [inTheWay, folder] })
-          assert.deepStrictEqual((yield* snapshot).entries, [inTheWay, folder])
-          assert.match((yield* Effect.flip(sandbox.list("."))).message, /not a folder/)
-        })
-    )
-
     it.scopedLive("restored while a command runs, is not changed by it", () =>
       Effect.gen(function* () {
         const { restore, sandbox, snapshot } = yield* make({ files: { f: "x" } })

@@ -10,7 +10,6 @@ const snapshot = "src/layers/virtual/snapshot.ts"
 const tree = "src/layers/virtual/Tree.ts"
 const byBelow = ["test/layers/virtual/below.test.ts"]
 const byCommands = ["test/layers/virtual/commands.test.ts"]
-const bySandbox = ["test/layers/VirtualSandbox.test.ts"]
 const byTree = ["test/layers/virtual/Tree.test.ts"]
 
 export const virtuals = [
@@ -159,14 +158,14 @@ export const virtuals = [
     file: guest,
     find: "tree = await furnished(plant(args, setup.limits.files))",
     replace: "tree = plant(args, setup.limits.files)",
-    tests: bySandbox
+    tests: byCommands
   },
   {
     name: "virtual: a folder that was restored is made anew",
     file: guest,
     find: "found !== undefined && found.node === undefined",
     replace: "found !== undefined",
-    tests: bySandbox
+    tests: byCommands
   },
   {
     name: "virtual: a sleep outlives its command",

@@ -74,6 +74,39 @@ describe("a command of the virtual sandbox", () => {
     })
   )
 
+  it.scopedLive("finds what was restored as if it had begun so: with a root and /tmp, as they were kept", () =>
+    Effect.gen(function* () {
+      const folder = { type: "folder", path: "/tmp", mode: 0o700, mtime: 5_000 } as const
+      const link = { type: "link", path: "/tmp", mode: 0o777, mtime: 5_000, target: "nowhere" } as const
+      const command = "stat -c '%n %a %F' . /tmp; ls -A / ."
+      const restored = yield* make({ files: { "a/f": "gone" } })
+      const shown: Array<string> = []
+      for (const entries of [[], [folder], [link]]) {
+        const kept = { version: 1, entries } as const
+        const begun = yield* make({ snapshot: kept })
+        yield* restored.restore(kept)
+        shown.push((yield* begun.sandbox.exec({ command })).stdout)
+        assert.strictEqual((yield* restored.sandbox.exec({ command })).stdout, shown.at(-1))
+        yield* restored.sandbox.write("f", new Uint8Array(1))
+      }
+      assert.match(shown[0]!, /^\. 755 directory\n\/tmp 1777 directory\n/)
+      assert.match(shown[1]!, /^\. 755 directory\n\/tmp 700 directory\n/)
+    })
+  )
+
+  it.scopedLive("finds a file in the way to the root, where that was kept", () =>
+    Effect.gen(function* () {
+      const { restore, sandbox, snapshot } = yield* make({ root: "/some/where" })
+      const entries = [
+        { type: "file", path: "/some", mode: 0o644, mtime: 5_000, content: "" },
+        { type: "folder", path: "/tmp", mode: 0o1777, mtime: 5_000 }
+      ] as const
+      yield* restore({ version: 1, entries })
+      assert.deepStrictEqual((yield* snapshot).entries, entries)
+      assert.match((yield* Effect.flip(sandbox.list("."))).message, /not a folder/)
+    })
+  )
+
   it.scopedLive("sees a folder below by its own links, and none that came in its way since", () =>
     Effect.gen(function* () {
       const ground = yield* tempFolder
