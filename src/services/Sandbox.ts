@@ -86,12 +86,11 @@ export class Sandbox extends Context.Tag("baton/Sandbox")<
     readonly write: (path: string, bytes: Uint8Array, cwd?: string) => Effect.Effect<void, SandboxError>
     /**
      * Files below a folder that may hold a match, found by something quicker than reading them all; more than hold one,
-     * but none too few: without what `walk` of the tools would pass over. `undefined` where that cannot be told, and a
-     * sandbox that has no such thing leaves it out. Paths are relative to the folder.
+     * but none too few: without what `walk` of the tools would pass over. `undefined` where that cannot be told, as it
+     * cannot of a folder that cannot be listed; and a sandbox that has no such thing leaves it out. Paths are relative to
+     * the folder.
      */
-    readonly candidates?:
-      | ((request: SearchRequest) => Effect.Effect<ReadonlyArray<string> | undefined, SandboxError>)
-      | undefined
+    readonly candidates?: ((request: SearchRequest) => Effect.Effect<ReadonlyArray<string> | undefined>) | undefined
     /**
      * Runs a command in the sandbox's shell and waits for its end. Whatever it started
      * ends with it, with its timeout and with an interruption; the Effect ends when that is gone.

@@ -105,6 +105,13 @@ export const sandbox = [
     tests: byCandidates
   },
   {
+    name: "sandbox: candidates pass over a folder that cannot be listed",
+    file: "src/layers/sandbox/visited.ts",
+    find: "yield* sandbox.list(place, cwd)",
+    replace: "yield* Effect.orElseSucceed(sandbox.list(place, cwd), () => [])",
+    tests: byCandidates
+  },
+  {
     name: "sandbox: candidates that were cut are told",
     file: ripgrep,
     find: " || result.right.dropped.stdout > 0",

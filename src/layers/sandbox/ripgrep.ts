@@ -10,7 +10,6 @@ import * as path from "node:path"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type { SandboxError } from "../../services/Errors.js"
 import type { Sandbox, SearchRequest } from "../../services/Sandbox.js"
 import { maxFile } from "../tools/grep.js"
 import { skipped } from "../tools/walk.js"
@@ -59,12 +58,13 @@ export const findRipgrep = (searched: string | undefined): string | undefined =>
 
 /**
  * The files that a walk comes to and that may hold a match, in any order; but not those that are larger than the
- * tools search. `undefined` where ripgrep cannot tell: it does not know the pattern, it fails, or it finds too much.
+ * tools search. `undefined` where ripgrep cannot tell: it does not know the pattern, it fails, or it finds too much; and
+ * where a folder cannot be listed, which a walk has to tell of.
  */
 export const candidates = (
   { command, program, sandbox, within }: Ripgrep,
   { cwd = ".", ignoreCase, path: start, pattern }: SearchRequest
-): Effect.Effect<ReadonlyArray<string> | undefined, SandboxError> =>
+): Effect.Effect<ReadonlyArray<string> | undefined> =>
   Effect.gen(function* () {
     const wider = superset(pattern, ignoreCase)
     if (wider === undefined) return undefined
@@ -89,7 +89,7 @@ export const candidates = (
       .slice(0, -1)
       .map((file) => path.posix.normalize(file))
     return yield* Effect.filter(found, files.comesTo)
-  })
+  }).pipe(Effect.orElseSucceed(() => undefined))
 
 /** How many folders are named to ripgrep. */
 const maxGlobs = 500

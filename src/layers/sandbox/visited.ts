@@ -28,7 +28,7 @@ interface Known {
   readonly layers: Layers
 }
 
-/** Below a folder. Each folder is listed once at most. */
+/** Below a folder. Each folder is listed once at most; both fail where one that a walk comes to cannot be. */
 export const visited = (sandbox: Context.Tag.Service<Sandbox>, path: string, cwd: string): Visited => {
   const above = belowRoot(sandbox.root, path, cwd)
   const known = new Map<string, Known | undefined>()
@@ -56,9 +56,7 @@ export const visited = (sandbox: Context.Tag.Service<Sandbox>, path: string, cwd
       layers = outer.layers
     }
     const place = posix.join(path, at)
-    const listed = yield* Effect.either(sandbox.list(place, cwd))
-    if (listed._tag === "Left") return at === "." ? yield* listed.left : undefined
-    const entries = new Map(listed.right.map(({ name, type }) => [name, type]))
+    const entries = new Map((yield* sandbox.list(place, cwd)).map(({ name, type }) => [name, type]))
     const own = entries.get(".gitignore") === "file" ? yield* rulesOf(sandbox, place, cwd) : noRules
     return { entries, layers: [...layers, own] }
   })

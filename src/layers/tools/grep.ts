@@ -105,7 +105,7 @@ const candidatesOf = (
   sandbox: Context.Tag.Service<Sandbox>,
   { wide }: Search,
   where: { readonly path: string; readonly cwd: string; readonly ignoreCase: boolean }
-): Effect.Effect<ReadonlyArray<string> | undefined, SandboxError> =>
+): Effect.Effect<ReadonlyArray<string> | undefined> =>
   sandbox.candidates === undefined || wide === undefined
     ? Effect.succeed(undefined)
     : sandbox.candidates({ pattern: wide, ...where })

@@ -3,16 +3,18 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { rgPath } from "@vscode/ripgrep"
-import { type Context, Effect, FastCheck as fc, Fiber } from "effect"
+import { type Context, Effect, FastCheck as fc, Fiber, Inspectable } from "effect"
+import { BuiltinTools } from "effect-baton/node"
 import { RE2JS } from "re2js"
 import { superset } from "../../../src/layers/sandbox/superset.js"
 import { everything } from "../../../src/layers/tools/Pattern.js"
 import { isBinary } from "../../../src/layers/tools/text.js"
 import { walk } from "../../../src/layers/tools/walk.js"
 import { SandboxError } from "../../../src/services/Errors.js"
-import type { Sandbox } from "../../../src/services/Sandbox.js"
+import { Sandbox } from "../../../src/services/Sandbox.js"
 import { eventually, type Tree } from "../../support/folder.js"
-import { groundOf, processesWith } from "../../support/sandbox.js"
+import { groundOf, makeSandbox, processesWith } from "../../support/sandbox.js"
+import { callIn } from "../../support/tools.js"
 
 type Service = Context.Tag.Service<Sandbox>
 
@@ -23,6 +25,16 @@ const ground = (tree: Tree) =>
 
 const ask = (sandbox: Service, pattern: string, options: { ignoreCase?: boolean; path?: string; cwd?: string } = {}) =>
   Effect.map(sandbox.candidates!({ pattern, ignoreCase: false, path: ".", ...options }), (found) => found?.toSorted())
+
+/** What the tool says over a sandbox, or how it fails. */
+const grepOver = (sandbox: Service, args: object) =>
+  BuiltinTools.grep.handle(args, callIn(".")).pipe(
+    Effect.provideService(Sandbox, sandbox),
+    Effect.match({
+      onFailure: (error) => `failed: ${Inspectable.toStringUnknown(error)}`,
+      onSuccess: String
+    })
+  )
 
 /** All files that a walk comes to, and those that hold a match as the tools see it, both by their paths from the start. */
 const walked = (sandbox: Service, pattern: string, ignoreCase: boolean, start: string) =>
@@ -242,7 +254,8 @@ describe("candidates", () => {
         "z.txt"
       ])
       for (const at of ["..", "missing", "a.txt", "/", "secret"]) {
-        assert.instanceOf(yield* Effect.flip(ask(sandbox, "needle", { path: at })), SandboxError, at)
+        assert.isUndefined(yield* ask(sandbox, "needle", { path: at }), at)
+        assert.instanceOf(yield* Effect.flip(walked(sandbox, "needle", false, at)), SandboxError, at)
       }
       // Nothing that looks like an option is one.
       for (const odd of ["--pre=touch pwned", "-f/etc/passwd", "--files", "-e", "--", "--hostname-bin=touch pwned"]) {
@@ -272,6 +285,29 @@ describe("candidates", () => {
         assert.strictEqual((yield* ask(sandbox, "x", { path: folder }))?.length, 5_500)
       }),
     60_000
+  )
+
+  it.scopedLive("cannot be told where a walk comes to a folder that cannot be listed, and it says so", () =>
+    Effect.gen(function* () {
+      const { root, sandbox } = yield* ground({ "a.txt": "x", "many/": "" })
+      execFileSync("bash", ["-c", "seq 50001 | xargs touch; echo xy > 1"], { cwd: path.join(root, "many") })
+      const walks = yield* makeSandbox({ root, ripgrep: false })
+      assert.isUndefined(yield* ask(sandbox, "x"))
+      for (const args of [{ pattern: "x" }, { pattern: "nowhere" }]) {
+        const said = yield* grepOver(sandbox, args)
+        assert.match(said, /1 folders could not be read/)
+        assert.deepStrictEqual(said, yield* grepOver(walks, args))
+      }
+      const advised = yield* grepOver(sandbox, { pattern: "x", path: "many" })
+      assert.match(advised, /^failed: .*more than 50000 entries; name a folder in it, or look with bash/s)
+      assert.deepStrictEqual(advised, yield* grepOver(walks, { pattern: "x", path: "many" }))
+      // The same where it is found only on the way to a file.
+      for (let index = 0; index < 70; index++) fs.mkdirSync(path.join(root, `m${index}`))
+      fs.renameSync(path.join(root, "many"), path.join(root, "n"))
+      const said = yield* grepOver(sandbox, { pattern: "x" })
+      assert.match(said, /1 folders could not be read/)
+      assert.deepStrictEqual(said, yield* grepOver(walks, { pattern: "x" }))
+    })
   )
 
   it.scopedLive("are those in which the tools see a match, where ripgrep would see none", () =>
