@@ -15,7 +15,7 @@ import { BuiltinTools } from "effect-baton/node"
 import { confine } from "../../src/layers/sandbox/confine.js"
 import { Sandbox } from "../../src/services/Sandbox.js"
 import { plant, tempFolder } from "../support/folder.js"
-import { draftsIn, makeSandbox, processesWith } from "../support/sandbox.js"
+import { draftsIn, makeSandbox, ownSeconds, processesWith } from "../support/sandbox.js"
 import { callIn } from "../support/tools.js"
 
 /** In milliseconds: other tests share the machine. */
@@ -223,11 +223,12 @@ describe("escapes", () => {
         ]) {
           attempts.push([`exec: ${env}`, sandbox.exec({ command: env })])
         }
+        const seconds = ownSeconds(4325)
         const daemons = [
-          "setsid sleep 4325 &",
-          "( ( sleep 4325 & ) & )",
-          `( setsid bash -c 'trap "" TERM HUP INT; while :; do sleep 4325; done' > /dev/null 2>&1 & )`,
-          "nohup sleep 4325 > /dev/null 2>&1 & disown"
+          `setsid sleep ${seconds} &`,
+          `( ( sleep ${seconds} & ) & )`,
+          `( setsid bash -c 'trap "" TERM HUP INT; while :; do sleep ${seconds}; done' > /dev/null 2>&1 & )`,
+          `nohup sleep ${seconds} > /dev/null 2>&1 & disown`
         ]
         for (const daemon of daemons) attempts.push([`exec: ${daemon}`, sandbox.exec({ command: daemon })])
 
@@ -252,7 +253,7 @@ describe("escapes", () => {
         assert.deepStrictEqual(fs.readdirSync(folder).toSorted(), ["outside", "root", "root-evil"])
         assert.deepStrictEqual(fs.readdirSync(path.join(root, ".git")), ["config"])
         assert.deepStrictEqual(draftsIn(folder), [])
-        assert.deepStrictEqual(processesWith("4325"), [])
+        assert.deepStrictEqual(processesWith(seconds), [])
       }),
     timeout
   )

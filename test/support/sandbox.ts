@@ -29,16 +29,21 @@ export const draftsIn = (folder: string): ReadonlyArray<string> =>
 /** What this process holds open, without what the look at it opens. */
 export const descriptors = (): number => fs.readdirSync("/proc/self/fd").length
 
-/** The processes whose command line contains a text. */
-export const processesWith = (text: string): ReadonlyArray<number> =>
-  fs
+/** A number of seconds for `sleep` that no other run of the tests on this machine has, by its whole part and this process. */
+export const ownSeconds = (whole: number): string => `${whole}.${process.pid}`
+
+/** The processes whose command line has a number in it. */
+export const processesWith = (seconds: string): ReadonlyArray<number> => {
+  const number = new RegExp(`(?<![\\d.])${seconds.replace(".", "\\.")}(?![\\d.])`)
+  return fs
     .readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
     .filter((pid) => {
       try {
-        return fs.readFileSync(`/proc/${pid}/cmdline`, "latin1").includes(text)
+        return fs.readFileSync(`/proc/${pid}/cmdline`, "latin1").match(number) !== null
       } catch {
         return false
       }
     })
     .map(Number)
+}

@@ -4,7 +4,7 @@ import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { isAlive, pidIn } from "../../support/folder.js"
-import { groundOf, makeSandbox, processesWith } from "../../support/sandbox.js"
+import { groundOf, makeSandbox, ownSeconds, processesWith } from "../../support/sandbox.js"
 
 /** Waits in the shell until files hold something. */
 const until = (...files: ReadonlyArray<string>) =>
@@ -118,18 +118,19 @@ describe("exec", () => {
   it.scopedLive("ends a storm of forks", () =>
     Effect.gen(function* () {
       const { root, sandbox } = yield* groundOf({})
+      const seconds = ownSeconds(4323)
       const storm = `
-        storm() { while :; do ( : ; exec sleep 4323 ) & sleep 0.002; done; }
-        storm & (setsid bash -c '${"while :; do (exec sleep 4323) & sleep 0.002; done"}' > /dev/null 2>&1 &)
+        storm() { while :; do ( : ; exec sleep ${seconds} ) & sleep 0.002; done; }
+        storm & (setsid bash -c 'while :; do (exec sleep ${seconds}) & sleep 0.002; done' > /dev/null 2>&1 &)
         echo x > up; wait`
       const fiber = yield* Effect.fork(sandbox.exec({ command: storm }))
       yield* Effect.promise(async () => {
-        while (!fs.existsSync(path.join(root, "up")) || processesWith("4323").length < 20) {
+        while (!fs.existsSync(path.join(root, "up")) || processesWith(seconds).length < 20) {
           await new Promise((resolve) => setImmediate(resolve))
         }
       })
       yield* Fiber.interrupt(fiber)
-      assert.deepStrictEqual(processesWith("4323"), [])
+      assert.deepStrictEqual(processesWith(seconds), [])
     })
   )
 

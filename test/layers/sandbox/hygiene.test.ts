@@ -7,7 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { rgPath } from "@vscode/ripgrep"
 import { Effect, Fiber, Random } from "effect"
 import { eventually } from "../../support/folder.js"
-import { descriptors, draftsIn, groundOf, processesWith } from "../../support/sandbox.js"
+import { descriptors, draftsIn, groundOf, ownSeconds, processesWith } from "../../support/sandbox.js"
 
 /** In milliseconds: it takes real time, and other tests share the machine. */
 const timeout = 60_000
@@ -30,7 +30,8 @@ describe("an interrupted operation", () => {
         yield* sandbox.exec({ command: "true" })
         yield* sandbox.candidates!({ pattern: "needle", ignoreCase: false, path: "." })
         const before = descriptors()
-        const daemon = "(setsid sleep 4326 > /dev/null 2>&1 &); sleep 4326 & wait"
+        const seconds = ownSeconds(4326)
+        const daemon = `(setsid sleep ${seconds} > /dev/null 2>&1 &); sleep ${seconds} & wait`
         const operations: ReadonlyArray<(round: number) => Effect.Effect<unknown, unknown>> = [
           (round) => sandbox.write("file.bin", whole[round % 2]!),
           (round) => sandbox.write(`new-${round}/with/folders/file.bin`, whole[0]!),
@@ -40,26 +41,28 @@ describe("an interrupted operation", () => {
           () => sandbox.exec({ command: `trap "" TERM; ${daemon}` }),
           () => sandbox.candidates!({ pattern: "needle", ignoreCase: false, path: "." })
         ]
+        // How many turns each gets before it is interrupted: fewer where it has come to its end, down to none.
+        const most = operations.map(() => 40)
         let interrupted = 0
-        for (let round = 0; round < 200; round++) {
-          const operation = operations[yield* Random.nextIntBetween(0, operations.length)]!
-          const fiber = yield* Effect.fork(operation(round))
-          const turns = yield* Random.nextIntBetween(0, 40)
+        for (let round = 0; round < 200 || interrupted <= 100; round++) {
+          const which = yield* Random.nextIntBetween(0, operations.length)
+          const fiber = yield* Effect.fork(operations[which]!(round))
+          const turns = yield* Random.nextIntBetween(0, most[which]!)
           for (let turn = 0; turn < turns; turn++) {
             if (turn % 2 === 0) yield* Effect.yieldNow()
             else yield* Effect.promise(() => fs.promises.lstat(root))
           }
           const exit = yield* Fiber.interrupt(fiber)
           if (exit._tag === "Failure") interrupted++
+          else most[which] = Math.max(1, most[which]! - 4)
           // A write has ended with its Effect.
           assert.deepStrictEqual(draftsIn(root), [])
           const made = path.join(root, `new-${round}`)
           if (fs.existsSync(made)) assert.strictEqual(fs.statSync(path.join(made, "with/folders/file.bin")).size, large)
         }
-        assert.isAbove(interrupted, 100)
         const held = yield* sandbox.read("file.bin")
         assert.isTrue(whole.some((one) => one.equals(held)))
-        assert.deepStrictEqual(processesWith("sleep\x004326"), [])
+        assert.deepStrictEqual(processesWith(seconds), [])
         // An interrupted read closes what it has opened by itself.
         yield* eventually(() => (descriptors() <= before ? true : undefined))
         assert.deepStrictEqual(fs.readdirSync(folder).toSorted(), ["outside", "root"])
