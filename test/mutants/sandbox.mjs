@@ -98,6 +98,27 @@ export const sandbox = [
     tests: byCandidates
   },
   {
+    name: "sandbox: a line that ends in CRLF hides a match at its end",
+    file: "src/layers/sandbox/superset.ts",
+    find: `$: "(?:\\\\r?$)"`,
+    replace: `$: "$"`,
+    tests: byCandidates
+  },
+  {
+    name: "sandbox: a boundary is asked for behind the end of a line",
+    file: "src/layers/sandbox/superset.ts",
+    find: 'inOrder || piece === "$"',
+    replace: "inOrder || true",
+    tests: byCandidates
+  },
+  {
+    name: "sandbox: flags are left out before a repetition",
+    file: "src/layers/sandbox/superset.ts",
+    find: `if (flags[2] === ")" && `,
+    replace: `if (flags[2] === "" && `,
+    tests: byCandidates
+  },
+  {
     name: "sandbox: ignored files are candidates",
     file: ripgrep,
     find: "return yield* Effect.filter(found, files.comesTo)",

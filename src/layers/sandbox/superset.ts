@@ -9,8 +9,12 @@
 /** Any one character of a line, or what stands for one that is not UTF-8. */
 const any = "(?-u:[^\\n]{1,4})"
 
-/** Where a line begins: the first one behind a byte order mark, which the tools leave out. */
-const beginning = "(?:^\\x{FEFF}?)"
+/**
+ * What is asked of a place. A line begins before a byte order mark or behind it, and ends before a CR or behind it: the
+ * tools leave both out.
+ */
+const assertions = { "^": "(?:^\\x{FEFF}?)", "\\b": "(?-u:\\b)", $: "(?:\\r?$)" }
+const isAssertion = (piece: string): piece is keyof typeof assertions => Object.hasOwn(assertions, piece)
 
 /** Escapes of one character or of a set of them, and what matches at least as much. */
 const escapes: { readonly [escape: string]: string } = {
@@ -20,10 +24,10 @@ const escapes: { readonly [escape: string]: string } = {
   D: any,
   W: any,
   S: any,
-  b: "(?-u:\\b)",
+  b: "\\b",
   B: "(?:)",
-  A: beginning,
-  z: "(?:\\r?$)",
+  A: "^",
+  z: "$",
   t: "\\t",
   r: "\\r",
   f: "\\x0C",
@@ -35,7 +39,8 @@ const escapes: { readonly [escape: string]: string } = {
 export const superset = (pattern: string, ignoreCase: boolean): string | undefined => {
   // Where some part ignores case, no part is held to it in what follows.
   let folds = ignoreCase
-  let text = ""
+  const branches: Array<string> = []
+  let branch = new Branch()
   for (let at = 0; at < pattern.length;) {
     const rest = pattern.slice(at)
     const character = String.fromCodePoint(pattern.codePointAt(at)!)
@@ -47,46 +52,93 @@ export const superset = (pattern: string, ignoreCase: boolean): string | undefin
       const set = /^\\(?:[pP](?:\{[^}]*\}|[A-Z])|x(?:[\dA-Fa-f]{2}|\{[\dA-Fa-f]+\}))/.exec(rest)?.[0]
       const meant = set === undefined ? escapes[escaped] : any
       if (meant === undefined && !/[!-/:-@[-`{-~]/.test(escaped)) return undefined
-      text += meant ?? literal(escaped)
+      branch.add(meant ?? literal(escaped))
       length = set?.length ?? 2
     } else if (character === "[") {
       const end = endOfClass(pattern, at)
       if (end === undefined) return undefined
       const inner = pattern.slice(at + 1, end)
       // Letters and digits in ranges mean the same to both; anything else is taken for any character.
-      text += /^(?:[A-Za-z0-9_]|[A-Z]-[A-Z]|[a-z]-[a-z]|[0-9]-[0-9])+$/.test(inner) ? `[${inner}]` : any
+      branch.add(/^(?:[A-Za-z0-9_]|[A-Z]-[A-Z]|[a-z]-[a-z]|[0-9]-[0-9])+$/.test(inner) ? `[${inner}]` : any)
       length = end + 1 - at
     } else if (character === "(") {
       const flags = /^\(\?([is]*)(?:-[is]+)?([:)])/.exec(rest)
       const opening = /^\((?:\?:|\?P?<\w+>)?(?!\?)/.exec(rest)?.[0]
       if (flags !== null) {
+        // What is repeated stands before the flags, and would be another thing without them.
+        if (flags[2] === ")" && /^(?:[*+?]|\{\d)/.test(rest.slice(flags[0].length))) return undefined
         const ignores = flags[1]!.includes("i")
         folds ||= ignores
-        text += flags[2] === ":" ? (ignores ? "(?i:" : "(?:") : ignores ? "(?i)" : ""
-      } else if (opening !== undefined) text += "(?:"
+        if (flags[2] === ":") branch.open(ignores ? "(?i:" : "(?:")
+        else if (ignores) branch.add("(?i)")
+      } else if (opening !== undefined) branch.open("(?:")
       else return undefined
       length = flags?.[0].length ?? opening!.length
     } else if (repeat !== undefined) {
-      text += repeat
+      branch.add(repeat)
       length = repeat.length
     } else if (character === ".") {
-      text += any
-    } else if (character === "$") {
-      text += escapes["z"]!
-    } else if (character === "^") {
-      text += beginning
-    } else if (/[)|*+?]/.test(character)) {
-      text += character
+      branch.add(any)
+    } else if (character === ")") {
+      branch.close(/^\)(?:[*+]|\{\d)/.test(rest))
+    } else if (character === "|" && branch.isWhole) {
+      branches.push(branch.text)
+      branch = new Branch()
+    } else if (/[$^|*+?]/.test(character)) {
+      branch.add(character)
     } else if (/[\n\0]|[\uD800-\uDFFF]/u.test(character)) {
       return undefined
     } else if (character === "\uFFFD" || (folds && character > "\u007F")) {
-      text += any
+      branch.add(any)
     } else {
-      text += literal(character)
+      branch.add(literal(character))
     }
     at += length
   }
-  return text
+  return [...branches, branch.text].join("|")
+}
+
+/** A part of an expression between two bars, or all of it. */
+class Branch {
+  readonly #pieces: Array<string> = []
+  /** What is asked of places, as it stands there; and where that was at each open group. */
+  #asked = ""
+  readonly #groups: Array<number> = []
+  #isRepeated = false
+
+  get isWhole(): boolean {
+    return this.#groups.length === 0
+  }
+
+  add(piece: string): void {
+    if (isAssertion(piece)) this.#asked += piece
+    this.#pieces.push(piece)
+  }
+
+  open(piece: string): void {
+    this.#groups.push(this.#asked.length)
+    this.add(piece)
+  }
+
+  close(isRepeated: boolean): void {
+    const before = this.#groups.pop() ?? 0
+    this.#isRepeated ||= isRepeated && this.#asked.length > before
+    this.add(")")
+  }
+
+  /**
+   * What asks for a beginning or an end may take a mark or a CR with it, and then something else is asked of the place
+   * behind it than of the one before. So that is left out unless it is asked on the right side of it.
+   */
+  get text(): string {
+    const inOrder = (this.#isRepeated ? /^(?:\^*|(?:\\b)*|\$*)$/ : /^\^*(?:\\b)*\$*$/).test(this.#asked)
+    return this.#pieces
+      .map((piece) => {
+        if (!isAssertion(piece)) return piece
+        return inOrder || piece === "$" ? assertions[piece] : "(?:)"
+      })
+      .join("")
+  }
 }
 
 const literal = (character: string): string => (/[\\.+*?()|[\]{}^$]/.test(character) ? `\\${character}` : character)

@@ -13,7 +13,7 @@ import { walk } from "../../../src/layers/tools/walk.js"
 import { SandboxError } from "../../../src/services/Errors.js"
 import { Sandbox } from "../../../src/services/Sandbox.js"
 import { eventually, type Tree } from "../../support/folder.js"
-import { groundOf, makeSandbox, processesWith } from "../../support/sandbox.js"
+import { groundOf, makeSandbox, ownSeconds, processesWith } from "../../support/sandbox.js"
 import { callIn } from "../../support/tools.js"
 
 type Service = Context.Tag.Service<Sandbox>
@@ -199,6 +199,65 @@ const pattern = fc
     }
   })
 
+/** What means another thing in a text of several lines, to another program, or at the end of a line that is cut. */
+const trap = fc.constantFrom(
+  ...["(?s)", "(?s:.)", "(?-s:.)", "(?i)", "(?i:k)", "(?-i:S)", "(?m)", "(?m:^o$)", "(?U)o+", "(?:)", "()", "(?:^)"],
+  ...[
+    "\\n",
+    "\n",
+    "\\x0A",
+    "\\r",
+    "\\r$",
+    "\\r?\\z",
+    "[^\\r]",
+    "[^\\n]$",
+    "[\\s\\S]",
+    "[\\D]",
+    "(?:^|\\s)",
+    "(?:\\s|$)"
+  ],
+  ...[
+    "\\Qo.\\E",
+    "\\Q",
+    "\\x00",
+    "\\0",
+    "\\x6F",
+    "\\x{FEFF}",
+    "\uFEFF",
+    "\\pL{0,300}",
+    "(?:\\w?){300}",
+    "o{2}",
+    "{,2}",
+    "\\ "
+  ]
+)
+/** With counts at what takes none elsewhere, and assertions side by side. */
+const trapped = fc
+  .array(
+    fc.tuple(
+      fc.oneof(trap, atom),
+      fc.constantFrom("", "", "", "", "*", "+", "?", "{2}", "{0,2}", "*?", "|", "$", "\\b")
+    ),
+    { minLength: 1, maxLength: 4 }
+  )
+  .map((atoms) => atoms.map(([one, count]) => one + count).join(""))
+
+/** Lines that are longer than is searched of them, where the expression is a large one; and bytes of no text. */
+const oddContent = fc.oneof(
+  content,
+  fc
+    .tuple(fc.constantFrom("foo", "o", "o-", "\u00E9"), fc.integer({ min: 500, max: 3_000 }), content)
+    .map(([one, times, rest]) => Buffer.concat([Buffer.from(one.repeat(times)), rest])),
+  fc.tuple(content, content).map(([one, other]) => Buffer.concat([one, Buffer.from("\0"), other]))
+)
+
+/** Without the one note that a walk has of files in which nothing matches. */
+const withoutPartly = (said: string) =>
+  said
+    .replace(/ ?Files with lines so long that only their beginning was searched: \d+\./, "")
+    .replace(/\[ /, "[")
+    .replace(/\n?\[\]$/, "")
+
 /** Makes a tree as far as its paths get along with each other, and gives its folders. */
 const grow = (root: string, files: ReadonlyArray<readonly [at: string, content: string | Uint8Array]>) => {
   const folders = new Set<string>(["."])
@@ -270,7 +329,7 @@ describe("candidates", () => {
     () =>
       Effect.gen(function* () {
         const { root, sandbox } = yield* ground({ "a.txt": "x", ".gitignore": "odd/*.{a,b}" })
-        for (const odd of ["(?U)x", "\\Qx\\E", "x\\", "[x", "\n", "(?<=x)y", "(?=x)", "\uD800", "\\C"]) {
+        for (const odd of ["(?U)x", "\\Qx\\E", "x\\", "[x", "\n", "(?<=x)y", "(?=x)", "\uD800", "\\C", "y+(?s)?"]) {
           assert.isUndefined(yield* ask(sandbox, odd), odd)
         }
         assert.isUndefined(yield* ask(sandbox, "(?:(?:.{90}){90}){90}"))
@@ -310,6 +369,26 @@ describe("candidates", () => {
     })
   )
 
+  it.scopedLive("are told by all of an expression that means the same to ripgrep", () =>
+    Effect.gen(function* () {
+      const { sandbox } = yield* ground({ "a.txt": "a key\r\n", "b.txt": "keys key:\nmonkey\n" })
+      const expected = {
+        key$: ["a.txt", "b.txt"],
+        " key$": ["a.txt"],
+        "\\bkey$": ["a.txt"],
+        "\\Akey": ["b.txt"],
+        "\\bkey\\b": ["a.txt", "b.txt"],
+        "\\bkey$|^z": ["a.txt"],
+        "^nokey|(?:^|\\s)key(?:\\s|$)": ["a.txt"],
+        "y\\bs": [],
+        "^key\\z": []
+      }
+      for (const [pattern, files] of Object.entries(expected)) {
+        assert.deepStrictEqual(yield* ask(sandbox, pattern), files, pattern)
+      }
+    })
+  )
+
   it.scopedLive("are those in which the tools see a match, where ripgrep would see none", () =>
     Effect.gen(function* () {
       const { sandbox } = yield* ground({
@@ -317,7 +396,8 @@ describe("candidates", () => {
         "cut.txt": new Uint8Array([97, 0xe2, 0x82, 98]),
         "crlf.txt": "one\r\ntwo\r\n",
         "words.txt": "\u00E9t\u00E9",
-        "marked.txt": "\uFEFFfirst"
+        "marked.txt": "\uFEFFfirst",
+        "blank.txt": "\uFEFF\r\n"
       })
       const expected: Record<string, ReadonlyArray<string>> = {
         "a.b": ["bytes.txt", "cut.txt"],
@@ -328,7 +408,13 @@ describe("candidates", () => {
         "two\\z": ["crlf.txt"],
         "\\bt\\b": ["words.txt"],
         "t\\W": ["words.txt"],
-        "^first": ["marked.txt"]
+        "^first": ["marked.txt"],
+        // Asked of the place before what the tools leave out, and of the one behind it.
+        "two$\\b": ["crlf.txt"],
+        "tw(?:\\bz?|o$){2}": ["crlf.txt"],
+        "\\b^first": ["marked.txt"],
+        "^$^": ["blank.txt"],
+        "$^": ["blank.txt"]
       }
       for (const [pattern, files] of Object.entries(expected)) {
         const { holding } = yield* walked(sandbox, pattern, false, ".")
@@ -361,16 +447,17 @@ describe("candidates", () => {
     Effect.gen(function* () {
       const { folder } = yield* groundOf({})
       const slow = path.join(folder, "rg")
+      const seconds = ownSeconds(4324)
       fs.writeFileSync(
         slow,
-        "#!/bin/sh\n[ $1 = --version ] && exec echo ripgrep 15\ntrap '' TERM\nsleep 4324 & wait; wait\n",
+        `#!/bin/sh\n[ $1 = --version ] && exec echo ripgrep 15\ntrap '' TERM\nsleep ${seconds} & wait; wait\n`,
         { mode: 0o755 }
       )
       const { sandbox } = yield* groundOf({ "root/a.txt": "x" }, { ripgrep: slow })
       const fiber = yield* Effect.fork(ask(sandbox, "x"))
-      yield* eventually(() => (processesWith("4324").length > 0 ? true : undefined))
+      yield* eventually(() => (processesWith(seconds).length > 0 ? true : undefined))
       yield* Fiber.interrupt(fiber)
-      assert.deepStrictEqual(processesWith("4324"), [])
+      assert.deepStrictEqual(processesWith(seconds), [])
     })
   )
 
@@ -410,6 +497,31 @@ describe("candidates", () => {
             found.filter((one) => !all.includes(one)),
             [],
             told
+          )
+        }
+      }).pipe(Effect.scoped),
+    { timeout: 60_000, fastCheck: { numRuns: 40 } }
+  )
+
+  it.scopedLive.prop(
+    "let grep say what it says without them",
+    {
+      files: fc.array(fc.tuple(place, oddContent), { maxLength: 8 }),
+      ignores: fc.array(fc.tuple(fc.constantFrom("", "src/", "a/"), rules), { maxLength: 2 }),
+      patterns: fc.array(fc.tuple(fc.oneof(trapped, pattern), fc.boolean()), { minLength: 1, maxLength: 3 }),
+      start: fc.nat()
+    },
+    ({ files, ignores, patterns, start }) =>
+      Effect.gen(function* () {
+        const { root, sandbox } = yield* ground({})
+        const folders = grow(root, [...files, ...ignores.map(([at, text]) => [`${at}.gitignore`, text] as const)])
+        const walks = yield* makeSandbox({ root, ripgrep: false })
+        for (const [text, ignoreCase] of patterns) {
+          const args = { pattern: text, ignoreCase, path: folders[start % folders.length]! }
+          assert.strictEqual(
+            withoutPartly(yield* grepOver(sandbox, args)),
+            withoutPartly(yield* grepOver(walks, args)),
+            JSON.stringify(args)
           )
         }
       }).pipe(Effect.scoped),
