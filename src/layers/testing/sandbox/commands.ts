@@ -114,10 +114,10 @@ export const commands: ReadonlyArray<Case> = [
 
   trial("a command that takes too long ends with 124, and nothing of it happens afterwards", ({ sandbox, sh }) =>
     Effect.gen(function* () {
-      const late = yield* sandbox.exec({ command: "echo early; sleep 2; echo late; touch late", timeout: 100 })
+      const late = yield* sandbox.exec({ command: "echo early; sleep 1; echo late; touch late", timeout: 100 })
       yield* same("the exit code", late.exitCode, 124)
       yield* same("what it printed late", late.stdout.includes("late"), false)
-      yield* wait(2_500)
+      yield* wait(1_300)
       yield* same("what it left", yield* sandbox.list("."), [])
       yield* same("one that is in time", yield* sh("sleep 0.01; echo done", { timeout: 60_000 }), "done\n")
     })
@@ -185,11 +185,11 @@ export const commands: ReadonlyArray<Case> = [
 
   trial("interruption ends a command, and nothing of it happens afterwards", ({ sandbox, sh }) =>
     Effect.gen(function* () {
-      const command = "touch begun; sleep 2; touch late; for i in 1 2 3; do touch late$i; done"
+      const command = "touch begun; sleep 1; touch late; for i in 1 2 3; do touch late$i; done"
       const fiber = yield* Effect.fork(sandbox.exec({ command }))
       while (!(yield* sandbox.list(".")).some(({ name }) => name === "begun")) yield* wait(5)
       yield* Fiber.interrupt(fiber)
-      yield* wait(2_500)
+      yield* wait(1_300)
       yield* same("what it left", yield* sandbox.list("."), [{ name: "begun", type: "file" }])
       yield* same("the next command", yield* sh("echo fine"), "fine\n")
     })
