@@ -9,7 +9,7 @@
  * Calls `visit` with every place at which `sought` stands in `text`, also where two of them overlap, until it gives
  * `false`. The way of Knuth, Morris and Pratt: the search of the runtime takes the product of the lengths at worst.
  */
-export const eachMatch = (text: Uint8Array, sought: Uint8Array, visit: (at: number) => boolean | void): void => {
+const eachMatch = (text: Uint8Array, sought: Uint8Array, visit: (at: number) => boolean | void): void => {
   if (sought.length === 0 || sought.length > text.length) return
   // borders[n]: how much of the beginning of `sought` its first n bytes end with.
   const borders = new Uint32Array(sought.length + 1)

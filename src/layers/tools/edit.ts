@@ -25,7 +25,7 @@ import { calledBy, halfOf } from "./writing.js"
 
 /** The largest file that is edited, and the largest that an edit makes, in bytes: a pass over it takes about 20 ms. */
 export const maxFile = 5_000_000
-export const maxEdited = 20_000_000
+const maxEdited = 20_000_000
 
 /** How many lines are named where a text stands several times. */
 const maxNamedLines = 10

@@ -6,8 +6,8 @@ import { sliceWhole } from "./text.js"
 
 /** Lines shown before and after a change, lines shown in all, and how much of each, in UTF-16 code units. */
 export const context = 3
-export const maxShownLines = 60
-export const maxShownLine = 300
+const maxShownLines = 60
+const maxShownLine = 300
 
 /** How many changes are shown at most. */
 export const maxShownChanges = 20

@@ -15,7 +15,7 @@ import { type Pattern, splitParts } from "./Pattern.js"
 export const skipped: ReadonlySet<string> = new Set([".git", "node_modules"])
 
 /** The most entries that one walk looks at: it takes about 5 s to, and memory for those of one folder at a time. */
-export const maxVisited = 2_000_000
+const maxVisited = 2_000_000
 
 /** The longest that one walk takes, in milliseconds: half of a tool call's own deadline. */
 export const maxWalk = 60_000
