@@ -30,9 +30,9 @@ export interface Options {
    */
   readonly protect?: ReadonlyArray<string> | undefined
   /**
-   * The path of ripgrep, or `false` for none. Searches are quicker with it and find the same, but for files that are
-   * larger than is searched: those are not told of. Default: the first `rg` on this process's PATH, looked up at the
-   * first search.
+   * The path of ripgrep, or `false` for none. Searches are quicker with it and find the same. Less is told of what is
+   * too large to be searched: of a file nothing, of a line or a folder not always. Default: the first `rg` on this
+   * process's PATH, looked up at the first search.
    */
   readonly ripgrep?: string | false | undefined
   /** From SIGTERM to SIGKILL, in milliseconds. Default: 1,000. */

@@ -42,7 +42,10 @@ export interface ExecResult {
 
 /** What to look for in the files below a folder. */
 export interface SearchRequest {
-  /** A regular expression in the syntax that RE2 and ripgrep share. */
+  /**
+   * A regular expression of RE2 for each line by itself: without its newline or CRLF, without the byte order mark that a
+   * file begins with, and with U+FFFD for bytes that are not UTF-8.
+   */
   readonly pattern: string
   readonly ignoreCase: boolean
   /** The folder, as `path` elsewhere. */

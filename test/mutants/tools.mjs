@@ -121,6 +121,20 @@ export const tools = [
     tests: ["test/layers/tools/grep.test.ts"]
   },
   {
+    name: "grep: the end of what is searched is taken for the end of a line",
+    file: search,
+    find: "isCut\n      ? findBefore(",
+    replace: "isCut\n      ? find(",
+    tests: ["test/layers/tools/grep.test.ts"]
+  },
+  {
+    name: "grep: a sandbox is asked for a pattern without its ends",
+    file: grep,
+    find: "const asked = { pattern, ignoreCase",
+    replace: 'const asked = { pattern: pattern.replace(/\\$$/, ""), ignoreCase',
+    tests: byCandidates
+  },
+  {
     name: "grep: the end of a line is asked for in a text of several",
     file: widened,
     find: 'case "$":\n      return { length: 1, out: "" }',

@@ -66,7 +66,8 @@ export const grep: Tool.Tool<Sandbox> = Tool.make("grep", {
         return report.print(complete)
       }
       const nameOnly = glob?.includes("/") !== true
-      const candidates = yield* candidatesOf(sandbox, search, { path, cwd: call.cwd, ignoreCase: ignoreCase === true })
+      const asked = { pattern, ignoreCase: ignoreCase === true, path, cwd: call.cwd }
+      const candidates = yield* sandbox.candidates?.(asked) ?? Effect.succeed(undefined)
       if (candidates !== undefined) {
         const files = walkOrder([...new Set(candidates)].filter((file) => isWanted(wanted, nameOnly, file)))
         const deadline = (yield* Clock.currentTimeMillis) + maxWalk
@@ -99,16 +100,6 @@ const isWanted = (pattern: Pattern, nameOnly: boolean, file: string): boolean =>
   const parts = splitParts(file)
   return pattern.matches(nameOnly ? parts.slice(-1) : parts)
 }
-
-/** What the sandbox itself finds, where it can be asked for a little more than what is sought. */
-const candidatesOf = (
-  sandbox: Context.Tag.Service<Sandbox>,
-  { wide }: Search,
-  where: { readonly path: string; readonly cwd: string; readonly ignoreCase: boolean }
-): Effect.Effect<ReadonlyArray<string> | undefined> =>
-  sandbox.candidates === undefined || wide === undefined
-    ? Effect.succeed(undefined)
-    : sandbox.candidates({ pattern: wide, ...where })
 
 // -------------------------------------------------------------------------------------------------- one file
 

@@ -29,12 +29,12 @@ const longestPlain = 2_000_000
 
 /** How lines are searched. */
 export interface Search {
-  /** What was asked for, as something quicker may be asked; `undefined` where only each line by itself can tell. */
-  readonly wide: string | undefined
   /** Whether some line of a text may match. */
   readonly may: (text: string) => boolean
   /** Where the line matches first, or -1. */
   readonly find: (line: string) => number
+  /** The same for the beginning of a longer line, given with the character after it: a match ends before that one. */
+  readonly findBefore: (line: string) => number
   /** How much of a line is searched, in UTF-16 code units. */
   readonly longest: number
   /** What a character costs. */
@@ -44,12 +44,12 @@ export interface Search {
 /** Makes an expression ready, or says why it cannot be. */
 export const searchOf = (pattern: string, ignoreCase: boolean): Search | string => {
   if (pattern.length > maxRegex) return `the regular expression is longer than ${maxRegex} characters`
-  const wide = widened(pattern)
   if (!ignoreCase && !/[\\^$.*+?()[\]{}|]/.test(pattern)) {
+    const find = (line: string) => line.indexOf(pattern)
     return {
-      wide,
       may: (text) => text.includes(pattern),
-      find: (line) => line.indexOf(pattern),
+      find,
+      findBefore: find,
       longest: longestPlain,
       cost: 0.5
     }
@@ -57,6 +57,7 @@ export const searchOf = (pattern: string, ignoreCase: boolean): Search | string 
   const flags = ignoreCase ? RE2JS.CASE_INSENSITIVE : 0
   let regex: RE2JS
   let several: RE2JS | undefined
+  const wide = widened(pattern)
   try {
     regex = RE2JS.compile(pattern, flags)
     several = wide === undefined ? undefined : RE2JS.compile(wide, flags | RE2JS.MULTILINE)
@@ -65,17 +66,29 @@ export const searchOf = (pattern: string, ignoreCase: boolean): Search | string 
   }
   const cost = regex.programSize()
   if (cost > maxProgram) return "the regular expression is too large: lower its counts of repetition"
-  const find = (line: string) => {
-    if (!regex.test(line)) return -1
-    const matcher = regex.matcher(line)
-    return matcher.find() ? matcher.start() : -1
-  }
+  let before: RE2JS | undefined
   return {
-    wide,
     may: (text) => several === undefined || several.test(text),
-    find,
+    find: (line) => startOf(regex, line),
+    findBefore: (line) => startOf((before ??= oneMore(pattern, flags)), line),
     longest: Math.min(100_000, Math.floor(stepsOfLine / cost)),
     cost
+  }
+}
+
+const startOf = (regex: RE2JS, line: string): number => {
+  if (!regex.test(line)) return -1
+  const matcher = regex.matcher(line)
+  return matcher.find() ? matcher.start() : -1
+}
+
+/** What an expression matches, and one more character. It compiles wherever the expression does. */
+const oneMore = (pattern: string, flags: number): RE2JS => {
+  try {
+    return RE2JS.compile(`(?:${pattern})(?s:.)`, flags)
+  } catch {
+    // It ends in a quotation that is left open.
+    return RE2JS.compile(`(?:${pattern}\\E)(?s:.)`, flags)
   }
 }
 
@@ -154,15 +167,18 @@ export class Lines {
 
   /** Searches one line, its end included; gives what it cost. */
   #one(line: string): number {
-    const { cost, find, longest } = this.#search
+    const { cost, find, findBefore, longest } = this.#search
     const whole = line.endsWith("\n")
       ? line.slice(0, line.endsWith("\r\n") ? -2 : -1)
       : line.endsWith("\r")
         ? line.slice(0, -1)
         : line
-    const searched = whole.length > longest ? sliceWhole(whole, 0, longest) : whole
-    this.partly ||= searched.length < whole.length
-    const start = find(searched)
+    const isCut = whole.length > longest
+    const searched = isCut ? sliceWhole(whole, 0, longest) : whole
+    this.partly ||= isCut
+    const start = isCut
+      ? findBefore(searched + String.fromCodePoint(whole.codePointAt(searched.length)!))
+      : find(searched)
     if (start >= 0) this.matches.push({ line: this.#line, text: around(whole, start) })
     this.#line++
     return (searched.length + 10) * cost

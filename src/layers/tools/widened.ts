@@ -1,14 +1,13 @@
 /**
- * What a regular expression of RE2 has in common with one of ripgrep.
+ * A regular expression for a text of several lines that matches wherever another one matches a line of it.
  *
- * Both have nearly the same syntax, and mean different things by a part of it: `\w`, `\d`, `\s` and `\b` go by ASCII in
- * one and by Unicode in the other, `[a&&b]` is two sets there and three characters here, a line that ends in CRLF ends
- * before it here and within it there. To tell which files may hold a match it is enough to ask for more.
+ * Asked of several lines at once an expression means something else: `$` is not before a CRLF, `\A` is not where a line
+ * begins, a set may take the newline. To tell which texts may hold a match it is enough to ask for more.
  */
 
 /**
- * An expression that means the same to both and matches a part of every line that `pattern` matches, and of some text
- * that it does not match; `undefined` where none is known. Assertions other than `^` are left out, classes are spelled.
+ * An expression that matches a part of every line that `pattern` matches, and of some text that it does not match, where
+ * `^` matches after every newline; `undefined` where none is known. Other assertions are left out, classes are spelled.
  */
 export const widened = (pattern: string): string | undefined => {
   if (!pattern.isWellFormed()) return undefined
@@ -17,8 +16,8 @@ export const widened = (pattern: string): string | undefined => {
     const piece = pieceAt(pattern, at)
     if (piece === undefined) return undefined
     at += piece.length
-    // What is left out cannot be repeated.
-    if (piece.out === "" && /^(?:[*+?]|\{\d)/.test(pattern.slice(at, at + 2))) return undefined
+    // What is left out cannot be repeated, nor what may stand before flags.
+    if (/^(?:\(\?[is-]+\))?$/.test(piece.out) && /^(?:[*+?]|\{\d)/.test(pattern.slice(at, at + 2))) return undefined
     out += piece.out
   }
   return out
@@ -56,7 +55,7 @@ const pieceAt = (pattern: string, at: number): Piece | undefined => {
   }
 }
 
-/** Spelled without the newline, which no line holds and ripgrep does not take. */
+/** Spelled without the newline, which no line holds. */
 const sets: { readonly [name: string]: string } = { d: "0-9", w: "0-9A-Za-z_", s: "\\t\\f\\r " }
 
 const escapeAt = (pattern: string, at: number, inSet: boolean): Piece | undefined => {
