@@ -346,27 +346,30 @@ describe("candidates", () => {
     60_000
   )
 
-  it.scopedLive("cannot be told where a walk comes to a folder that cannot be listed, and it says so", () =>
-    Effect.gen(function* () {
-      const { root, sandbox } = yield* ground({ "a.txt": "x", "many/": "" })
-      execFileSync("bash", ["-c", "seq 50001 | xargs touch; echo xy > 1"], { cwd: path.join(root, "many") })
-      const walks = yield* makeSandbox({ root, ripgrep: false })
-      assert.isUndefined(yield* ask(sandbox, "x"))
-      for (const args of [{ pattern: "x" }, { pattern: "nowhere" }]) {
-        const said = yield* grepOver(sandbox, args)
+  it.scopedLive(
+    "cannot be told where a walk comes to a folder that cannot be listed, and it says so",
+    () =>
+      Effect.gen(function* () {
+        const { root, sandbox } = yield* ground({ "a.txt": "x", "many/": "" })
+        execFileSync("bash", ["-c", "seq 50001 | xargs touch; echo xy > 1"], { cwd: path.join(root, "many") })
+        const walks = yield* makeSandbox({ root, ripgrep: false })
+        assert.isUndefined(yield* ask(sandbox, "x"))
+        for (const args of [{ pattern: "x" }, { pattern: "nowhere" }]) {
+          const said = yield* grepOver(sandbox, args)
+          assert.match(said, /1 folders could not be read/)
+          assert.deepStrictEqual(said, yield* grepOver(walks, args))
+        }
+        const advised = yield* grepOver(sandbox, { pattern: "x", path: "many" })
+        assert.match(advised, /^failed: .*more than 50000 entries; name a folder in it, or look with bash/s)
+        assert.deepStrictEqual(advised, yield* grepOver(walks, { pattern: "x", path: "many" }))
+        // The same where it is found only on the way to a file.
+        for (let index = 0; index < 70; index++) fs.mkdirSync(path.join(root, `m${index}`))
+        fs.renameSync(path.join(root, "many"), path.join(root, "n"))
+        const said = yield* grepOver(sandbox, { pattern: "x" })
         assert.match(said, /1 folders could not be read/)
-        assert.deepStrictEqual(said, yield* grepOver(walks, args))
-      }
-      const advised = yield* grepOver(sandbox, { pattern: "x", path: "many" })
-      assert.match(advised, /^failed: .*more than 50000 entries; name a folder in it, or look with bash/s)
-      assert.deepStrictEqual(advised, yield* grepOver(walks, { pattern: "x", path: "many" }))
-      // The same where it is found only on the way to a file.
-      for (let index = 0; index < 70; index++) fs.mkdirSync(path.join(root, `m${index}`))
-      fs.renameSync(path.join(root, "many"), path.join(root, "n"))
-      const said = yield* grepOver(sandbox, { pattern: "x" })
-      assert.match(said, /1 folders could not be read/)
-      assert.deepStrictEqual(said, yield* grepOver(walks, { pattern: "x" }))
-    })
+        assert.deepStrictEqual(said, yield* grepOver(walks, { pattern: "x" }))
+      }),
+    60_000
   )
 
   it.scopedLive("are told by all of an expression that means the same to ripgrep", () =>
