@@ -138,5 +138,12 @@ export const sandbox = [
     find: " || result.right.dropped.stdout > 0",
     replace: "",
     tests: byCandidates
+  },
+  {
+    name: "sandbox: a child whose parent ended on the signal is nobody's",
+    file: processes,
+    find: "isMarked || known.get(pid) === birth",
+    replace: "isMarked",
+    tests: byExec
   }
 ]

@@ -44,9 +44,14 @@ export const mark = "BATON_EXEC"
  * kernel) is given up.
  *
  * On Linux these are the processes of the group and of the session, those that have the token in the environment that
- * they were started with, and the living children of all of them. Elsewhere it is the group alone.
+ * they were started with, and the children of all of them, also when the parent has ended on the signal. Elsewhere it is
+ * the group alone.
  */
-export const endAll = (marks: Marks, grace: number): Effect.Effect<void> => end(() => members(marks), grace)
+export const endAll = (marks: Marks, grace: number): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const known: Known = new Map()
+    return end(() => members(marks, known), grace)
+  })
 
 /** The same for the processes that hold an output of the leader open: they cleared their environment. */
 export const endHolders = (marks: Marks, grace: number): Effect.Effect<void> => end(() => holders(marks), grace)
@@ -73,16 +78,23 @@ const send = Effect.fnUntraced(function* (look: Look, signal: NodeJS.Signals, pa
   }
 })
 
-/** What is left of a command. Groups are signalled as such, since no member can fork out of the way of that. */
-const members = (marks: Marks): ReadonlyArray<number> => {
+/** When each process was started that was found, by its id. */
+type Known = Map<number, number>
+
+/**
+ * What is left of a command, those included that were found before: whose parent has ended since are nobody's children
+ * any more. Groups are signalled as such, since no member can fork out of the way of that.
+ */
+const members = (marks: Marks, known: Known): ReadonlyArray<number> => {
   const all = processes(marks)
   if (all === undefined) return kill(-marks.leader, 0) ? [-marks.leader] : []
   const found = new Set<number>()
-  for (const { isMarked, pid } of all) if (isMarked) found.add(pid)
+  for (const { birth, isMarked, pid } of all) if (isMarked || known.get(pid) === birth) found.add(pid)
   for (let before = 0; before < found.size;) {
     before = found.size
     for (const { parent, pid } of all) if (found.has(parent)) found.add(pid)
   }
+  for (const { birth, pid } of all) if (found.has(pid)) known.set(pid, birth)
   // Whoever is in a group with a descendant is one as well: a group lies within a session, and theirs are their own.
   return [...new Set(all.filter(({ pid }) => found.has(pid)).map(({ group, pid }) => (group > 1 ? -group : pid)))]
 }

@@ -60,6 +60,22 @@ describe("exec", () => {
     })
   )
 
+  it.scopedLive("ends such a one that is deaf to SIGTERM, though its parent is not", () =>
+    Effect.gen(function* () {
+      const { root, sandbox } = yield* ground
+      const deaf = `trap "" TERM; echo $$ > pid; while :; do sleep 0.05; done`
+      const hidden = `env -i setsid bash -c '${deaf}' > /dev/null 2>&1 < /dev/null`
+      const fiber = yield* Effect.fork(sandbox.exec({ command: `${hidden} & wait` }))
+      const pid = yield* pidIn(path.join(root, "pid"))
+      yield* Fiber.interrupt(fiber)
+      try {
+        assert.isFalse(isAlive(pid))
+      } finally {
+        if (isAlive(pid)) process.kill(pid, "SIGKILL")
+      }
+    })
+  )
+
   it.scopedLive("ends those of a command alone", () =>
     Effect.gen(function* () {
       const { root, sandbox } = yield* groundOf({})
