@@ -7,9 +7,17 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import { Alarms } from "../services/Alarms.js"
+import { Conversation } from "../services/Conversation.js"
 import { type Draft, place } from "../services/Draft.js"
 import type { Entry } from "../services/Entry.js"
-import { CorruptRecord, SessionNotFound, SessionOwned, StaleLease, type StoreError } from "../services/Errors.js"
+import {
+  CorruptRecord,
+  SessionNotFound,
+  SessionOwned,
+  type SessionStoreError,
+  StaleLease,
+  type StoreError
+} from "../services/Errors.js"
 import { ofEntry } from "../services/Event.js"
 import { Events } from "../services/Events.js"
 import { History, type Journal, type Write } from "../services/History.js"
@@ -106,14 +114,45 @@ const make = (
     journal.inbox = row.inbox
     journal.unsure = false
     if (journal.nextSeq === row.nextSeq) return Effect.succeed(journal)
-    return Effect.flatMap(store.read(row.id, row.incarnation, journal.nextSeq), (entries) => {
-      for (const [i, entry] of entries.entries()) {
-        const reason = problemOf(journal, entry) ?? learnt(journal, entry)
-        if (reason === undefined) continue
-        return new CorruptRecord({ session: row.id, seq: entry.id, reason, readable: entries.slice(0, i) })
+    return Effect.flatMap(store.read(row.id, row.incarnation, journal.nextSeq), (entries) => follow(journal, entries))
+  }
+
+  /** Takes in what was read behind what is known. */
+  const follow = (
+    journal: Journal,
+    entries: ReadonlyArray<Entry>
+  ): Effect.Effect<Journal, CorruptRecord | SessionStoreError> => {
+    const { id: session, incarnation } = journal.row
+    for (const [i, entry] of entries.entries()) {
+      if (entry._tag === "HeadMoved" && !journal.conversation.goesBackTo(entry.parentId)) {
+        const whole = entries[0]!.id === 1 ? Effect.succeed(entries) : store.read(session, incarnation, 1)
+        return Effect.flatMap(whole, (all) => refold(journal, all))
       }
-      return Effect.succeed(journal)
-    })
+      const reason = problemOf(journal.conversation.calls, entry) ?? learnt(journal, entry)
+      if (reason === undefined) continue
+      return new CorruptRecord({ session, seq: entry.id, reason, readable: entries.slice(0, i) })
+    }
+    return Effect.succeed(journal)
+  }
+
+  /** Folds a whole history anew, in which the head was moved to somewhere else than before the last operation. */
+  const refold = (journal: Journal, entries: ReadonlyArray<Entry>): Effect.Effect<Journal, CorruptRecord> => {
+    const calls = new Set<string>()
+    const corrupt = (entry: Entry, reason: string) =>
+      new CorruptRecord({ session: journal.row.id, seq: entry.id, reason, readable: entries.slice(0, entry.id - 1) })
+    for (const entry of entries) {
+      const reason = problemOf(calls, entry)
+      if (reason !== undefined) return corrupt(entry, reason)
+      if (entry._tag !== "Assistant") continue
+      for (const part of entry.content) if (part.type === "tool-call") calls.add(part.id)
+    }
+    try {
+      journal.conversation = Conversation.at(entries, entries.length)
+    } catch (error) {
+      return corrupt(entries.at(-1)!, error instanceof Error ? error.message : String(error))
+    }
+    for (const entry of entries) note(journal, entry)
+    return Effect.succeed(journal)
   }
 
   /** Stores an end that could not be stored before. Those who listen have heard of it. */
@@ -175,7 +214,8 @@ const make = (
     const entries = placed(journal, writes, at)
     const running = runningAfter(journal.running, entries)
     const ends = running === null && journal.running !== null
-    const lease = !journal.owned ? "claim" : ends ? "release" : "keep"
+    const isNote = writes[0]!.isNote === true
+    const lease = journal.owned ? (ends || isNote ? "release" : "keep") : isNote ? "once" : "claim"
     const wanted = appendOf(journal, entries, together(writes), lease, running)
     return Effect.matchCauseEffect(
       Effect.suspend(() => store.append(wanted)),
@@ -196,7 +236,7 @@ const make = (
           }
           const isGone = error._tag === "StaleLease" && error.reason === "delivered"
           if (!isGone) journal.owned = false
-          if (!isGone && lease !== "claim") journal.lost = true
+          if (!isGone && lease !== "claim" && lease !== "once") journal.lost = true
           return failed(journal, Effect.failCause(cause))
         },
         onSuccess: (appended) => stored(journal, writes, wanted, appended)
@@ -223,7 +263,7 @@ const make = (
       const heard = events.heard(session)
       const last = entries.at(-1)
       for (const entry of entries) {
-        learn(journal, entry)
+        learn(journal, entry, entry._tag === "HeadMoved" ? movedBy(writes) : undefined)
         if (entry === last) for (const { options } of writes) options.onStored?.()
         if (heard) events.publish(ofEntry(session, entry))
       }
@@ -258,14 +298,13 @@ const make = (
       if (row?.incarnation !== incarnation) return lose(journal, "removed")
       const claimed = row.epoch === journal.epoch + 1 && !journal.owned
       if (row.owner !== owner || (row.epoch !== journal.epoch && !claimed)) return lose(journal, "epoch")
-      return Effect.map(store.read(id, incarnation, journal.nextSeq), (entries) => {
+      return Effect.flatMap(store.read(id, incarnation, journal.nextSeq), (entries) => {
         journal.unsure = false
         journal.epoch = row.epoch
         journal.owned = true
-        for (const entry of entries) {
-          learn(journal, entry)
-          events.publish(ofEntry(id, entry))
-        }
+        return Effect.map(follow(journal, entries), () => {
+          for (const entry of entries) events.publish(ofEntry(id, entry))
+        })
       })
     })
 
@@ -318,6 +357,14 @@ const make = (
       if (journal !== undefined) kept.keep(journal)
     },
     start: (journal, operationId, drafts, options = none) => append(journal, { operationId, drafts, options }),
+    note: (journal, operationId, drafts, options = none) =>
+      append(journal, { operationId, drafts, options, isNote: true }),
+    at: (journal, entry) =>
+      journal.conversation.goesBackTo(entry)
+        ? Effect.succeed(undefined)
+        : Effect.map(store.read(journal.row.id, journal.row.incarnation, 1), (entries) =>
+            Conversation.at(entries, entry)
+          ),
     append: (journal, operationId, drafts, options = none) =>
       // The session is owned since the operation's start: nothing is claimed here.
       append(journal, { operationId, drafts, options }) as Effect.Effect<void, StoreError>,
@@ -356,6 +403,9 @@ type OneWrite = {
 
 const nothing: ReadonlyArray<never> = []
 const none = {}
+
+/** Only the first write of an operation moves the head, and that is stored by itself. */
+const movedBy = ([first]: ReadonlyArray<Write>): Conversation | undefined => first?.options.moved
 
 /** What goes with several writes that are stored as one. */
 const together = (writes: ReadonlyArray<Write>): OneWrite => {
@@ -396,15 +446,16 @@ const runningAfter = (before: Running | null, entries: ReadonlyArray<Entry>): Ru
 const became = (journal: Journal, lease: Append["lease"], { epoch, inbox }: Appended): void => {
   journal.epoch = epoch
   journal.inbox = inbox
-  journal.owned = lease !== "release"
-  journal.atRest = lease === "release"
+  const isLeft = lease === "release" || lease === "once"
+  journal.owned = !isLeft
+  journal.atRest = isLeft
 }
 
 /** What is wrong with an entry that was read, if anything, as one of its history: its form is the store's to look at. */
-const problemOf = ({ conversation }: Journal, entry: Entry): string | undefined => {
+const problemOf = (calls: ReadonlySet<string>, entry: Entry): string | undefined => {
   if (entry.parentId !== null && entry.parentId >= entry.id) return "its parent does not come before it"
   const isOfCall = entry._tag === "ToolStarted" || entry._tag === "ToolSettled"
-  return isOfCall && !conversation.calls.has(entry.callId) ? "there is no such call" : undefined
+  return isOfCall && !calls.has(entry.callId) ? "there is no such call" : undefined
 }
 
 /** Takes an entry in, or says why it cannot be. */
@@ -417,8 +468,14 @@ const learnt = (journal: Journal, entry: Entry): string | undefined => {
   }
 }
 
-const learn = (journal: Journal, entry: Entry): void => {
-  journal.conversation.add(entry)
+/** `moved` is the conversation that a move of the head leads to, where it does not go back to before the last operation. */
+const learn = (journal: Journal, entry: Entry, moved?: Conversation): void => {
+  if (entry._tag === "HeadMoved" && moved !== undefined) journal.conversation = moved
+  else journal.conversation.add(entry)
+  note(journal, entry)
+}
+
+const note = (journal: Journal, entry: Entry): void => {
   journal.nextSeq = entry.id + 1
   journal.head = entry.id
   if (entry._tag === "OperationStarted") {

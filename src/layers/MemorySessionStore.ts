@@ -6,18 +6,29 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Entry } from "../services/Entry.js"
-import { SessionAlreadyExists, SessionOwned, SessionStoreError, StaleLease } from "../services/Errors.js"
+import {
+  SessionAlreadyExists,
+  SessionNotFound,
+  SessionOwned,
+  SessionStoreError,
+  StaleLease
+} from "../services/Errors.js"
 import {
   type Append,
   type Appended,
+  type Begun,
   fresh,
   type InboxItem,
   type NewSession,
+  type Page,
+  type Query,
+  type Removed,
   type SessionKey,
   type SessionRow,
   SessionStore,
   type WriteError
 } from "../services/SessionStore.js"
+import * as Words from "../services/Words.js"
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
@@ -26,6 +37,8 @@ export interface Stored {
   /** Changes with every write; what the store gives out is a copy, which says whether the lease holds. */
   readonly row: Mutable<SessionRow>
   readonly entries: Array<Entry>
+  /** How many of them it shares with the session that it was forked from. */
+  readonly shared: number
   /** What was put into its inbox and is not delivered. */
   waiting: ReadonlyArray<InboxItem>
   /** When its owner's lease runs out, in milliseconds since the epoch. */
@@ -47,6 +60,7 @@ export const layer: Layer.Layer<SessionStore | Memory> = Layer.effectContext(
 export const stored = (session: NewSession): Stored => ({
   row: fresh(session),
   entries: [],
+  shared: 0,
   waiting: none,
   leaseUntil: 0
 })
@@ -71,10 +85,11 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
     const it = sessions.get(session)
     if (it === undefined || it.row.incarnation !== incarnation) return new StaleLease({ session, reason: "removed" })
     const { row } = it
-    if (lease === "claim" && row.owner !== null && row.owner !== owner && it.leaseUntil > now) {
+    const claims = lease === "claim" || lease === "once"
+    if (claims && row.owner !== null && row.owner !== owner && it.leaseUntil > now) {
       return new SessionOwned({ session, owner: row.owner, running: row.running })
     }
-    if (row.epoch !== epoch || (lease !== "claim" && row.owner !== owner)) {
+    if (row.epoch !== epoch || (!claims && row.owner !== owner)) {
       return new StaleLease({ session, reason: "epoch" })
     }
     if (row.nextSeq !== expectedSeq) return new StaleLease({ session, reason: "sequence" })
@@ -89,12 +104,62 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
     row.nextSeq = expectedSeq + entries.length
     row.running = write.running
     row.partial = write.partial
-    if (lease === "claim") row.epoch++
-    row.owner = lease === "release" ? null : owner
-    it.leaseUntil = lease === "release" ? 0 : now + leaseFor
+    if (claims) row.epoch++
+    const isLeft = lease === "release" || lease === "once"
+    row.owner = isLeft ? null : owner
+    it.leaseUntil = isLeft ? 0 : now + leaseFor
     if (delivered.length > 0) it.waiting = it.waiting.filter(({ id }) => !delivered.includes(id))
     for (const child of children) sessions.set(child.id, stored(child))
     return Effect.succeed({ epoch: row.epoch, inbox: row.inbox })
+  }
+
+  const begin = (
+    begun: ReadonlyArray<Begun>
+  ): Effect.Effect<void, SessionAlreadyExists | SessionNotFound | SessionStoreError> => {
+    const made: Array<Stored> = []
+    const ids = new Set<string>()
+    for (const { base, entries, session } of begun) {
+      if (sessions.has(session.id) || ids.has(session.id)) return new SessionAlreadyExists({ session: session.id })
+      ids.add(session.id)
+      const shared = base === null ? undefined : find(base)
+      if (base !== null && (shared === undefined || base.seq >= shared.row.nextSeq)) {
+        return new SessionNotFound({ session: base.id })
+      }
+      const all = [...(shared?.entries.slice(0, base!.seq) ?? none), ...entries]
+      if (all.some(({ id }, i) => id !== i + 1)) {
+        return new SessionStoreError({ operation: "create", reason: "its entries are not in order" })
+      }
+      const it = stored(session)
+      it.row.nextSeq = all.length + 1
+      made.push({ ...it, entries: all, shared: base?.seq ?? 0 })
+    }
+    for (const it of made) sessions.set(it.row.id, it)
+    return Effect.void
+  }
+
+  const search = ({ after, limit, session, words }: Query): Page => {
+    const found: Array<{ readonly session: string; readonly order: number; readonly entry: Entry }> = []
+    const seen = new Set<Entry>()
+    let order = 0
+    for (const { entries, row } of sessions.values()) {
+      order++
+      for (const entry of entries) {
+        // Of those that share it the first has it.
+        if (seen.has(entry)) continue
+        seen.add(entry)
+        if (session !== undefined && session !== row.id) continue
+        const has = new Set(Words.of(Words.textOf(entry)))
+        if (words.every((word) => has.has(word))) found.push({ session: row.id, order, entry })
+      }
+    }
+    found.sort((a, b) => b.entry.at - a.entry.at || b.order - a.order || b.entry.id - a.entry.id)
+    const nameOf = (it: (typeof found)[number]) => `${it.entry.at}/${it.order}/${it.entry.id}`
+    const from = after === undefined ? 0 : found.findIndex((it) => nameOf(it) === after) + 1
+    if (after !== undefined && from === 0) return { hits: [], next: undefined }
+    const hits = found.slice(from, from + limit)
+    const last = hits.at(-1)
+    const isMore = last !== undefined && from + limit < found.length
+    return { hits: hits.map(({ entry, session }) => ({ session, entry })), next: isMore ? nameOf(last) : undefined }
   }
 
   return {
@@ -110,6 +175,8 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
         sessions.set(session.id, stored(session))
         return Effect.void
       }),
+
+    begin: (begun) => Effect.suspend(() => begin(begun)),
 
     list: (parent) => rowsWhere(({ row }) => row.parent === (parent ?? null)),
 
@@ -129,8 +196,8 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
         return Effect.succeed(kept)
       }),
 
-    read: (id, incarnation, fromSeq) =>
-      Effect.sync(() => find({ id, incarnation })?.entries.slice(fromSeq - 1) ?? none),
+    read: (id, incarnation, fromSeq, toSeq) =>
+      Effect.sync(() => find({ id, incarnation })?.entries.slice(fromSeq - 1, toSeq) ?? none),
 
     operation: (id, incarnation, operationId) =>
       Effect.sync(() => {
@@ -152,8 +219,19 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
           }
         }
         for (const { row } of all) sessions.delete(row.id)
-        return Effect.void
+        return Effect.sync(() => all.map(removed))
       }),
+
+    measure: withNow((now) =>
+      Effect.sync(() =>
+        [...sessions.values()].map((it) => {
+          const { bytes, entries } = removed(it)
+          return { row: rowOf(it, now), activeAt: it.entries.at(-1)?.at ?? it.row.createdAt, entries, bytes }
+        })
+      )
+    ),
+
+    search: (query) => Effect.sync(() => search(query)),
 
     put: (key, item) =>
       Effect.suspend(() => {
@@ -175,6 +253,13 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
         return true
       })
   }
+}
+
+/** What a session takes by itself. */
+const removed = ({ entries, row: { id, incarnation }, shared }: Stored): Removed => {
+  let bytes = 0
+  for (const entry of entries.slice(shared)) bytes += Buffer.byteLength(JSON.stringify(entry))
+  return { id, incarnation, entries: entries.length - shared, bytes }
 }
 
 const rowOf = ({ leaseUntil, row }: Stored, now: number): SessionRow => ({

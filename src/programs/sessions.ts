@@ -211,7 +211,8 @@ const newRow = ({ ids }: Engine, clock: Clock.Clock, options: OpenOptions<unknow
   cwd: cleanText(options.cwd ?? "."),
   parent: null,
   depth: 0,
-  createdAt: clock.unsafeCurrentTimeMillis()
+  createdAt: clock.unsafeCurrentTimeMillis(),
+  origin: null
 })
 
 const make = (

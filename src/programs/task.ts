@@ -182,7 +182,8 @@ const delegate = (
     cwd: cleaned(options?.cwd) ?? ref.cwd,
     parent: ref.id,
     depth: lease.depth,
-    createdAt: clock.unsafeCurrentTimeMillis()
+    createdAt: clock.unsafeCurrentTimeMillis(),
+    origin: null
   }
   const child = new SessionRef(row, agent, ref.context)
   const description = options?.description === undefined ? firstLine(input) : cleanText(options.description)

@@ -195,6 +195,10 @@ export const step = (before: Tree, event: Event): Tree => {
     case "TurnFailed":
     case "Notice":
     case "HeadMoved":
+    case "Labelled":
+    case "CompactionStarted":
+    case "CompactionCompleted":
+    case "CompactionFailed":
     case "ReasoningDelta":
     case "ToolLate":
     case "Idle":

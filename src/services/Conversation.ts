@@ -39,9 +39,36 @@ interface OpenTurn {
   readonly started: Set<string>
 }
 
+/** What the provider told of a request's size: that of the first so many messages, with what goes before them. */
+export interface Measured {
+  readonly tokens: number
+  readonly messages: number
+}
+
+type Compaction = Extract<Entry, { readonly _tag: "Compaction" }>
+type Stalled = Extract<Entry, { readonly _tag: "CompactionStalled" }>
+
+/** How it stood before the last operation. */
+interface Before {
+  readonly parent: number | null
+  readonly folded: Array<Message>
+  readonly begun: Array<number>
+  readonly length: number
+  readonly last: Message | undefined
+  readonly note: string | undefined
+  readonly told: Conversation["told"]
+  readonly asked: boolean
+  readonly latest: Conversation["latest"]
+  readonly measured: Measured | undefined
+  readonly compacted: Compaction | undefined
+  readonly stalled: Stalled | undefined
+}
+
 /** The fold so far. */
 export class Conversation {
-  private readonly folded: Array<Message> = []
+  private folded: Array<Message> = []
+  /** The entry that began each message; 0 for results, which go with their calls. */
+  private begun: Array<number> = []
   /** Calls of the last assistant message that wait for their results. */
   private open: OpenTurn | undefined
   private note: string | undefined
@@ -50,24 +77,39 @@ export class Conversation {
   private told: { readonly first: Workspace.View; readonly last: Workspace.View; readonly skills: boolean } | undefined
   /** Whether a request may have gone out, with whose instructions every later one is to begin. */
   private asked = false
-  /** How it stood before the last operation. */
-  private before:
-    | {
-        readonly parent: number | null
-        readonly length: number
-        readonly last: Message | undefined
-        readonly note: string | undefined
-        readonly told: Conversation["told"]
-        readonly asked: boolean
-      }
-    | undefined
+  /** What the user said last, and the message that it stands in. */
+  private latest: { readonly content: ReadonlyArray<UserPart>; readonly message: number } | undefined
+  /** Whether what is said next is a request, whoever's words it is in: that of a skill. */
+  private isRequest = false
+  private measured_: Measured | undefined
+  private compacted_: Compaction | undefined
+  private stalled_: Stalled | undefined
+  private before: Before | undefined
+
+  /** The conversation that leads to an entry, or to none, by the parents from there; of a history from its first entry on. */
+  static at(entries: ReadonlyArray<Entry>, head: number | null): Conversation {
+    const path: Array<Entry> = []
+    for (let at = head; at !== null;) {
+      const entry = entries[at - 1]!
+      path.push(entry)
+      at = entry.parentId
+    }
+    const conversation = new Conversation()
+    for (const entry of path.toReversed()) {
+      // What was left behind by the move is not on the way.
+      if (entry._tag === "HeadMoved") conversation.closeTurn()
+      else conversation.add(entry)
+    }
+    for (const entry of entries) if (entry._tag === "Assistant") conversation.know(entry.content)
+    return conversation
+  }
 
   add(entry: Entry): void {
     switch (entry._tag) {
       case "OperationStarted": {
         this.closeTurn()
-        const { asked, folded, note, told } = this
-        this.before = { parent: entry.parentId, length: folded.length, last: folded.at(-1), note, told, asked }
+        this.before = this.state(entry.parentId)
+        this.isRequest = entry.kind === "skill"
         this.asked ||= entry.kind === "prompt" || entry.kind === "skill"
         return
       }
@@ -77,7 +119,11 @@ export class Conversation {
       }
       case "User": {
         this.closeTurn()
-        this.say(entry.content)
+        this.say(entry.id, entry.content)
+        if (this.isRequest || entry.content.some(isOwn)) {
+          this.latest = { content: entry.content, message: this.folded.length - 1 }
+          this.isRequest = false
+        }
         return
       }
       case "WorkspaceRead": {
@@ -89,7 +135,7 @@ export class Conversation {
         const change = known === undefined ? "" : Workspace.changeOf(known.last, entry)
         if (change === "") return
         this.closeTurn()
-        this.say([{ type: "text", text: change, note: true }])
+        this.say(entry.id, [{ type: "text", text: change, note: true }])
         return
       }
       case "Assistant": {
@@ -101,11 +147,12 @@ export class Conversation {
         // A reply that paused and the one that went on are one message.
         if (last?.role === "assistant") {
           this.folded[this.folded.length - 1] = { role: "assistant", content: [...last.content, ...content] }
-        } else this.folded.push({ role: "assistant", content })
+        } else this.push(entry.id, { role: "assistant", content })
+        const tokens = entry.usage.input + entry.usage.output
+        if (tokens > 0 && entry.finish !== "interrupted") this.measured_ = { tokens, messages: this.folded.length }
         if (content.some(isToolCall)) {
           const calls = content.filter(isToolCall)
-          const ids = (this.callIds ??= new Set())
-          for (const call of calls) ids.add(call.id)
+          this.know(calls)
           this.open = { calls, results: new Map(), started: new Set() }
         }
         return
@@ -120,37 +167,110 @@ export class Conversation {
       }
       case "OperationSettled": {
         this.closeTurn()
-        if (entry.outcome !== "completed" && entry.kind !== "shell") {
+        if (entry.outcome !== "completed" && entry.kind !== "shell" && entry.kind !== "compact") {
           const why = entry.outcome === "failed" ? `failed (${entry.error?.tag ?? "unknown"})` : "was interrupted"
           this.note = `[The request above ${why} before it was answered.]`
         }
         return
       }
+      case "Compaction": {
+        this.closeTurn()
+        this.compact(entry)
+        return
+      }
+      case "CompactionStalled": {
+        this.stalled_ = entry
+        return
+      }
     }
   }
 
-  /** Goes back to how it stood at an entry: before the last operation, which is where a head is moved to. */
+  /** How it stands, for when the head moves back to before an operation that follows. */
+  private state(parent: number | null): Before {
+    const { asked, begun, compacted_, folded, latest, measured_, note, stalled_, told } = this
+    const { length } = folded
+    return {
+      parent,
+      folded,
+      begun,
+      length,
+      last: folded.at(-1),
+      note,
+      told,
+      asked,
+      latest,
+      measured: measured_,
+      compacted: compacted_,
+      stalled: stalled_
+    }
+  }
+
+  /** Whether the head can be moved to an entry by what is known here: to before the last operation. */
+  goesBackTo(to: number | null): boolean {
+    return this.before !== undefined && this.before.parent === to
+  }
+
   private moveTo(to: number | null): void {
     const { before } = this
     if (before?.parent !== to) throw new Error(`the head moved to ${to}, which is not before the last operation`)
     this.open = undefined
+    this.isRequest = false
     this.note = before.note
     this.told = before.told
     this.asked = before.asked
+    this.latest = before.latest
+    this.measured_ = before.measured
+    this.compacted_ = before.compacted
+    this.stalled_ = before.stalled
+    this.folded = before.folded
+    this.begun = before.begun
     this.folded.length = before.length
+    this.begun.length = before.length
     // A message may have been joined with one that came later.
     if (before.last !== undefined) this.folded[before.length - 1] = before.last
   }
 
+  /** Puts a summary in place of what lies before the first message that is kept. How it stood before stays as it was. */
+  private compact(entry: Compaction): void {
+    const { begun, folded, latest } = this
+    const cut = entry.firstKept === null ? folded.length : begun.lastIndexOf(entry.firstKept)
+    if (cut < 0) throw new Error(`no message began with entry ${entry.firstKept}`)
+    const isBehind = latest !== undefined && latest.message < cut
+    const head: Array<UserPart> = [{ type: "text", text: summaryNote(entry), note: true }]
+    if (isBehind) head.push({ type: "text", text: latestNote, note: true }, ...latest.content)
+    const [first, ...rest] = folded.slice(cut)
+    const isJoined = first?.role === "user"
+    const own: UserMessage = { role: "user", content: isJoined ? [...head, ...first.content] : head }
+    this.folded = first === undefined || isJoined ? [own, ...rest] : [own, first, ...rest]
+    this.begun = [entry.id, ...begun.slice(isJoined ? cut + 1 : cut)]
+    if (latest !== undefined) {
+      this.latest = { content: latest.content, message: isBehind ? 0 : latest.message - cut + (isJoined ? 0 : 1) }
+    }
+    // What was told of changes is summarised too: the instructions tell anew how it is.
+    if (this.told !== undefined) this.told = { ...this.told, first: this.told.last }
+    this.measured_ = undefined
+    this.compacted_ = entry
+    this.stalled_ = undefined
+  }
+
+  private push(entry: number, message: Message): void {
+    this.folded.push(message)
+    this.begun.push(entry)
+  }
+
   /** Adds to what the model is told, after what is to be said of the request before; two messages of a user in a row are one. */
-  private say(said: ReadonlyArray<UserPart>): void {
+  private say(entry: number, said: ReadonlyArray<UserPart>): void {
     const content =
       this.note === undefined ? said : [{ type: "text" as const, text: this.note, note: true as const }, ...said]
     this.note = undefined
     const last = this.folded.at(-1)
     if (last?.role === "user") {
       this.folded[this.folded.length - 1] = { role: "user", content: [...last.content, ...content] }
-    } else this.folded.push({ role: "user", content })
+    } else this.push(entry, { role: "user", content })
+  }
+
+  private know(content: ReadonlyArray<AssistantPart>): void {
+    for (const part of content) if (part.type === "tool-call") (this.callIds ??= new Set()).add(part.id)
   }
 
   /** What the workspace tells, as it was recorded last. */
@@ -168,7 +288,7 @@ export class Conversation {
     return this.told?.skills === true
   }
 
-  /** What goes with the agent's instructions: what the workspace told first. */
+  /** What goes with the agent's instructions: what the workspace told first, or when the conversation was compacted last. */
   get instructions(): string {
     return this.told === undefined ? "" : Workspace.instructionsOf(this.told.first)
   }
@@ -176,6 +296,30 @@ export class Conversation {
   /** The ids of all calls that there ever were, also of those that the head has moved away from. */
   get calls(): ReadonlySet<string> {
     return this.callIds ?? noIds
+  }
+
+  /** What was told of the size of the request before the last reply, with that reply; `undefined` after a compaction. */
+  get measured(): Measured | undefined {
+    return this.measured_
+  }
+
+  /** The last compaction, which the first message tells of. */
+  get compacted(): Compaction | undefined {
+    return this.compacted_
+  }
+
+  /** The last attempt at a compaction that came to nothing, unless one succeeded since. */
+  get stalled(): Stalled | undefined {
+    return this.stalled_
+  }
+
+  /**
+   * The entries that began the messages, one for each of `messages()`: a compaction may keep what begins with one. 0 for
+   * results, which are not parted from their calls.
+   */
+  starts(): ReadonlyArray<number> {
+    this.closeTurn()
+    return this.begun.slice()
   }
 
   /** The result of a call of the last reply, if it has one. */
@@ -201,12 +345,27 @@ export class Conversation {
     if (this.open === undefined) return
     const { calls, results, started } = this.open
     this.open = undefined
-    this.folded.push({
+    this.push(0, {
       role: "tool",
       results: calls.map((call) => results.get(call.id) ?? absent(call, started.has(call.id) ? "unknown" : "not-run"))
     })
   }
 }
+
+/** What stands in the place of what was summarised. The lists are those of the whole history before. */
+const summaryNote = ({ files, summary }: Compaction): string => {
+  const parts = [
+    "[The earlier part of this conversation is not shown. This summary stands for it; what it says is done is done. Go on from there.]",
+    summary
+  ]
+  if (files.read.length > 0) parts.push(`Files read: ${files.read.join(", ")}`)
+  if (files.changed.length > 0) parts.push(`Files changed: ${files.changed.join(", ")}`)
+  return parts.join("\n\n")
+}
+
+const latestNote = "[The latest request of the user, in their own words:]"
+
+const isOwn = (part: UserPart): boolean => part.type === "image" || part.note !== true
 
 const noIds: ReadonlySet<string> = new Set()
 

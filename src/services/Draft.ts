@@ -122,14 +122,18 @@ export const toolStarted = (callId: string, name: string): Draft => ({
   name
 })
 
-/** `cutFrom` is the length of the result before it was cut, if it was; `content` its parts, where not all are text. */
+/**
+ * `cutFrom` is the length of the result before it was cut, if it was; `content` its parts, where not all are text;
+ * `replayed` the entry whose result it repeats.
+ */
 export const toolSettled = (
   callId: string,
   name: string,
   outcome: ToolOutcome,
   result: string,
   cutFrom: number | undefined,
-  content?: ReadonlyArray<ResultPart>
+  content?: ReadonlyArray<ResultPart>,
+  replayed?: number
 ): Draft => ({
   _tag: "ToolSettled",
   id: 0,
@@ -141,7 +145,8 @@ export const toolSettled = (
   outcome,
   result,
   cutFrom,
-  content
+  content,
+  replayed
 })
 
 export const taskLink = (
@@ -181,6 +186,50 @@ export const headMoved = (to: number | null): Draft => ({
   parentId: to,
   at: 0,
   operationId: ""
+})
+
+type OfCompaction = Extract<Draft, { readonly _tag: "Compaction" }>
+type OfStalled = Extract<Draft, { readonly _tag: "CompactionStalled" }>
+type Own<E> = Omit<E, "_tag" | keyof Place>
+
+export const compaction = (it: Own<OfCompaction>): OfCompaction => ({
+  _tag: "Compaction",
+  id: 0,
+  parentId: null,
+  at: 0,
+  operationId: "",
+  summary: it.summary,
+  firstKept: it.firstKept,
+  trigger: it.trigger,
+  tokensBefore: it.tokensBefore,
+  tokensAfter: it.tokensAfter,
+  files: it.files,
+  model: it.model,
+  usage: it.usage
+})
+
+export const compactionStalled = (it: Own<OfStalled>): OfStalled => ({
+  _tag: "CompactionStalled",
+  id: 0,
+  parentId: null,
+  at: 0,
+  operationId: "",
+  reason: it.reason,
+  trigger: it.trigger,
+  tokensBefore: it.tokensBefore,
+  model: it.model,
+  usage: it.usage
+})
+
+/** Names an entry, or no longer any. */
+export const label = (name: string, entry: number | null): Draft => ({
+  _tag: "Label",
+  id: 0,
+  parentId: null,
+  at: 0,
+  operationId: "",
+  label: name,
+  entry
 })
 
 export const taskSettled = (

@@ -7,11 +7,12 @@
 import * as Schema from "effect/Schema"
 
 /**
- * Format of the entries below. A store that holds a newer one is refused, one of format 2 is taken over. 2 added
+ * Format of the entries below. A store that holds a newer one is refused, one of format 2 or 3 is taken over. 2 added
  * `OperationResumed`, what an operation was asked (`key`, `request`, `asked`), and the value of a `shell`; 3 added
- * `WorkspaceRead`, the skill of a request, and the content of a tool's result.
+ * `WorkspaceRead`, the skill of a request, and the content of a tool's result; 4 added `Compaction`, `CompactionStalled`
+ * and `Label`, heads that move to any entry, what a fork and an import interrupted, and results that were replayed.
  */
-export const formatVersion = 3
+export const formatVersion = 4
 
 const Count = Schema.NonNegative.pipe(Schema.finite())
 
@@ -26,7 +27,7 @@ export const Usage = Schema.Struct({
 
 export const OperationKind = Schema.Literal("prompt", "task", "skill", "shell", "compact")
 
-export const HoldKind = Schema.Literal("prompt", "task", "skill", "shell", "compact", "remove")
+export const HoldKind = Schema.Literal("prompt", "task", "skill", "shell", "compact", "move", "label", "remove")
 
 export const OperationRef = Schema.Struct({ session: Schema.String, kind: HoldKind, operationId: Schema.String })
 
@@ -89,13 +90,16 @@ export const FinishReason = Schema.Literal(
 /** How a tool call ended: anything but `success` is told to the model as an error. */
 export const ToolOutcome = Schema.Literal("success", "failure", "deadline", "interrupted", "unknown", "not-run")
 
+/** The place of an entry in its session, from 1. */
+const Place = Schema.Positive.pipe(Schema.int())
+
 const entry = <Tag extends string, Fields extends Schema.Struct.Fields>(tag: Tag, fields: Fields) =>
   Schema.Struct({
     _tag: Schema.Literal(tag),
     /** Its place in the session, from 1. */
-    id: Schema.Positive.pipe(Schema.int()),
+    id: Place,
     /** The entry before it in the conversation; `null` for the first. */
-    parentId: Schema.NullOr(Schema.Positive.pipe(Schema.int())),
+    parentId: Schema.NullOr(Place),
     /** Milliseconds since the epoch. */
     at: Schema.Finite,
     operationId: Schema.String,
@@ -119,7 +123,13 @@ export const Request = Schema.Struct({
   input: Schema.optional(Schema.UndefinedOr(Schema.Array(UserPart))),
   agent: Schema.optional(Schema.UndefinedOr(Schema.String)),
   description: Schema.optional(Schema.UndefinedOr(Schema.String)),
-  cwd: Schema.optional(Schema.UndefinedOr(Schema.String))
+  cwd: Schema.optional(Schema.UndefinedOr(Schema.String)),
+  /** Results that are recorded after this entry stand for the calls that they were of; and what becomes of other calls. */
+  replay: Schema.optional(
+    Schema.UndefinedOr(
+      Schema.Struct({ from: Schema.NullOr(Place), unrecorded: Schema.Literal("run", "refuse", "ask") })
+    )
+  )
 })
 export type Request = typeof Request.Type
 
@@ -153,8 +163,13 @@ export const OperationSettled = entry("OperationSettled", {
       })
     )
   ),
-  /** Who interrupted it: the caller, the engine that ended, or the operation that took its place. */
-  by: Schema.optional(Schema.UndefinedOr(Schema.Union(Schema.Literal("caller", "shutdown"), OperationRef))),
+  /**
+   * Who interrupted it: the caller, the engine that ended, or the operation that took its place; a fork or an import
+   * where it ran on elsewhere, and here it is as far as it had come.
+   */
+  by: Schema.optional(
+    Schema.UndefinedOr(Schema.Union(Schema.Literal("caller", "shutdown", "fork", "import"), OperationRef))
+  ),
   usage: Schema.Struct({ turns: Usage, retries: Usage, compactions: Usage, tasks: Usage, total: Usage })
 })
 
@@ -194,7 +209,9 @@ export const ToolSettled = entry("ToolSettled", {
   /** How long the result was before it was cut, where it was. */
   cutFrom: Schema.optional(Schema.UndefinedOr(Count)),
   /** The parts that `result` tells of, where not all of them are text. */
-  content: Schema.optional(Schema.UndefinedOr(Schema.Array(ResultPart)))
+  content: Schema.optional(Schema.UndefinedOr(Schema.Array(ResultPart))),
+  /** The entry whose result it repeats, where the call was not run. */
+  replayed: Schema.optional(Schema.UndefinedOr(Place))
 })
 
 /** Durable before the child runs. */
@@ -225,6 +242,36 @@ export const WorkspaceRead = entry("WorkspaceRead", {
 /** From here on the history goes on from an earlier entry, its parent; what lies between is kept and not seen. */
 export const HeadMoved = entry("HeadMoved", {})
 
+/** What made a compaction: the context's size, a provider that refused it, or a caller. */
+export const CompactionTrigger = Schema.Literal("threshold", "overflow", "manual")
+
+/** From here on a summary stands for the older part of the conversation. The entries of that part are kept. */
+export const Compaction = entry("Compaction", {
+  summary: Schema.String,
+  /** The entry that began the first message which is kept as it was; `null` where none is but the user's latest. */
+  firstKept: Schema.NullOr(Place),
+  trigger: CompactionTrigger,
+  /** The tokens of a request before and after, as far as they can be told: the second figure is an estimate. */
+  tokensBefore: Count,
+  tokensAfter: Count,
+  /** The files that the agent has read and changed up to `firstKept`, by the paths that it named. */
+  files: Schema.Struct({ read: Schema.Array(Schema.String), changed: Schema.Array(Schema.String) }),
+  model: Schema.String,
+  usage: Usage
+})
+
+/** A compaction came to nothing: its summary was none, or did not make the context smaller. */
+export const CompactionStalled = entry("CompactionStalled", {
+  reason: Schema.String,
+  trigger: CompactionTrigger,
+  tokensBefore: Count,
+  model: Schema.String,
+  usage: Usage
+})
+
+/** An entry has a name from here on, which no other has then; `null` takes the name away. */
+export const Label = entry("Label", { label: Schema.String, entry: Schema.NullOr(Place) })
+
 /** One immutable record of a session's history. */
 export const Entry = Schema.Union(
   OperationStarted,
@@ -237,7 +284,10 @@ export const Entry = Schema.Union(
   TaskLink,
   TaskSettled,
   WorkspaceRead,
-  HeadMoved
+  HeadMoved,
+  Compaction,
+  CompactionStalled,
+  Label
 )
 export type Entry = typeof Entry.Type
 
@@ -248,3 +298,4 @@ export type FinishReason = typeof FinishReason.Type
 export type ToolOutcome = typeof ToolOutcome.Type
 export type ImagePart = typeof ImagePart.Type
 export type ResultPart = typeof ResultPart.Type
+export type CompactionTrigger = typeof CompactionTrigger.Type

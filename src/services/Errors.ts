@@ -51,6 +51,42 @@ export class TaskDepthExceeded extends Data.TaggedError("TaskDepthExceeded")<{
   }
 }
 
+/** The session has no such entry, or none of its entries has that name. Nothing was written. */
+export class EntryNotFound extends Data.TaggedError("EntryNotFound")<{
+  readonly session: string
+  /** Its place, or the name that was given. */
+  readonly entry: number | string
+}> {
+  override get message() {
+    return typeof this.entry === "number"
+      ? `Session "${this.session}" has no entry ${this.entry}.`
+      : `No entry of session "${this.session}" is named "${this.entry}".`
+  }
+}
+
+/** A compaction brought no smaller context. The session is as it was. */
+export class CompactionStalled extends Data.TaggedError("CompactionStalled")<{
+  readonly session: string
+  readonly reason: string
+  /** What was to become smaller, in tokens. */
+  readonly tokensBefore: number
+}> {
+  override get message() {
+    return `The conversation of session "${this.session}" was not compacted: ${this.reason}.`
+  }
+}
+
+/** A text is no export of a session. Nothing was written. */
+export class InvalidExport extends Data.TaggedError("InvalidExport")<{
+  /** From 1. */
+  readonly line: number
+  readonly reason: string
+}> {
+  override get message() {
+    return `Line ${this.line} of the export cannot be taken: ${this.reason}.`
+  }
+}
+
 /** The text given as a session id is not one. */
 export class InvalidSessionId extends Data.TaggedError("InvalidSessionId")<{
   readonly id: string

@@ -4,7 +4,7 @@
  * Durable events are the history's entries and carry their place in it as `seq`; the others are live only. Every start
  * has exactly one end, and the end of what was started within an operation comes before the operation's own.
  */
-import type { Entry, FinishReason, ToolOutcome } from "./Entry.js"
+import type { CompactionTrigger, Entry, FinishReason, ToolOutcome } from "./Entry.js"
 import { copy } from "./Json.js"
 import type { OperationKind, OperationRef } from "./Operation.js"
 import type { Usage, UsageReport } from "./Usage.js"
@@ -59,8 +59,8 @@ export interface OperationFailed extends Durable {
 export interface OperationInterrupted extends Durable {
   readonly _tag: "OperationInterrupted"
   readonly kind: OperationKind
-  /** The caller, the engine that ended, or the operation that took its place. */
-  readonly by: "caller" | "shutdown" | OperationRef
+  /** The caller, the engine that ended, or the operation that took its place; the fork or import that it was cut for. */
+  readonly by: "caller" | "shutdown" | "fork" | "import" | OperationRef
   readonly usage: UsageReport
 }
 
@@ -109,6 +109,40 @@ export interface Notice extends Live {
 export interface HeadMoved extends Durable {
   readonly _tag: "HeadMoved"
   readonly to: number | null
+}
+
+/** An entry has a name now, or the name is that of none. */
+export interface Labelled extends Durable {
+  readonly _tag: "Labelled"
+  readonly label: string
+  readonly entry: number | null
+}
+
+/** The older part of the conversation is being summarised. */
+export interface CompactionStarted extends Live {
+  readonly _tag: "CompactionStarted"
+  readonly trigger: CompactionTrigger
+  /** The tokens of the request that is to become smaller. */
+  readonly tokens: number
+  /** The model that is asked for the summary. */
+  readonly model: string
+}
+
+/** A summary stands for the older part of the conversation. */
+export interface CompactionCompleted extends Durable {
+  readonly _tag: "CompactionCompleted"
+  readonly trigger: CompactionTrigger
+  readonly tokensBefore: number
+  readonly tokensAfter: number
+  readonly usage: Usage
+}
+
+/** The conversation is as it was. */
+export interface CompactionFailed extends Durable {
+  readonly _tag: "CompactionFailed"
+  readonly trigger: CompactionTrigger
+  readonly error: Failure
+  readonly usage: Usage
 }
 
 /** The workspace tells something else than before, or tells for the first time. Of its files only the paths are here. */
@@ -165,6 +199,8 @@ export interface ToolSettled extends Durable {
   readonly name: string
   readonly outcome: ToolOutcome
   readonly result: string
+  /** The entry whose result it repeats, where the call was not run. */
+  readonly replayed?: number
   /** How many images the result has, where it has any; their bytes are not in events. */
   readonly images?: number
 }
@@ -219,6 +255,10 @@ export type Event =
   | ModelRetry
   | Notice
   | HeadMoved
+  | Labelled
+  | CompactionStarted
+  | CompactionCompleted
+  | CompactionFailed
   | WorkspaceRead
   | UserMessage
   | AssistantMessage
@@ -274,8 +314,9 @@ export const ofEntry = (session: string, entry: Entry): Event => {
     case "ToolStarted":
       return { _tag: "ToolStarted", ...base, callId: entry.callId, name: entry.name }
     case "ToolSettled": {
-      const { callId, content, name, outcome, result } = entry
-      const settled = { _tag: "ToolSettled" as const, ...base, callId, name, outcome, result }
+      const { callId, content, name, outcome, replayed, result } = entry
+      const ended = { _tag: "ToolSettled" as const, ...base, callId, name, outcome, result }
+      const settled = replayed === undefined ? ended : { ...ended, replayed }
       const images = content?.filter((part) => part.type === "image").length ?? 0
       return images === 0 ? settled : { ...settled, images }
     }
@@ -287,6 +328,16 @@ export const ofEntry = (session: string, entry: Entry): Event => {
     }
     case "HeadMoved":
       return { _tag: "HeadMoved", ...base, to: entry.parentId }
+    case "Label":
+      return { _tag: "Labelled", ...base, label: entry.label, entry: entry.entry }
+    case "Compaction": {
+      const { tokensAfter, tokensBefore, trigger, usage } = entry
+      return { _tag: "CompactionCompleted", ...base, trigger, tokensBefore, tokensAfter, usage }
+    }
+    case "CompactionStalled": {
+      const { reason, trigger, usage } = entry
+      return { _tag: "CompactionFailed", ...base, trigger, error: { tag: "CompactionStalled", message: reason }, usage }
+    }
     case "TaskLink": {
       const { agent, callId, child, description, taskId } = entry
       return { _tag: "TaskStarted", ...base, taskId, child, agent, description, callId }

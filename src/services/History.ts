@@ -34,6 +34,8 @@ export interface WriteOptions {
   readonly delivered?: ReadonlyArray<string> | undefined
   /** What has arrived of a reply that is still streaming. */
   readonly partial?: string | undefined
+  /** The conversation that the head moves to with the drafts, where that is not the one before the last operation. */
+  readonly moved?: Conversation | undefined
   /** Called in the step in which they are stored, before the event of the last of them. */
   readonly onStored?: (() => void) | undefined
 }
@@ -43,6 +45,8 @@ export interface Write {
   readonly operationId: string
   readonly drafts: ReadonlyArray<Draft>
   readonly options: WriteOptions
+  /** Whether it is no operation's, and the session is given up with it. */
+  readonly isNote?: boolean
 }
 
 /** A write that waits for the one that is being stored. */
@@ -85,6 +89,8 @@ export class Journal {
   turns = Usage.zero
   /** Usage of attempts that failed. */
   retries = Usage.zero
+  /** Usage of this operation's compactions. */
+  compactions = Usage.zero
   /** Usage of the tasks that this operation delegated. */
   tasks = Usage.zero
   /** Ends of its tasks that could not be stored: they go with its own. */
@@ -111,13 +117,14 @@ export class Journal {
     this.operationId = operationId
     this.turns = Usage.zero
     this.retries = Usage.zero
+    this.compactions = Usage.zero
     this.tasks = Usage.zero
     this.late = []
     this.call = undefined
   }
 
   usage(): Usage.UsageReport {
-    return Usage.report(this.turns, this.retries, Usage.zero, this.tasks)
+    return Usage.report(this.turns, this.retries, this.compactions, this.tasks)
   }
 
   /** Takes what another journal of the same session knows of its history, and leaves that one knowing nothing. */
@@ -180,6 +187,26 @@ export class History extends Context.Tag("baton/History")<
       drafts: ReadonlyArray<Draft>,
       options?: WriteOptions
     ) => Effect.Effect<void, StoreError | SessionOwned>
+
+    /**
+     * A write that is no operation's: claims the session, stores the drafts and gives the session up, in one. Refused as
+     * `start` is.
+     */
+    readonly note: (
+      journal: Journal,
+      operationId: string,
+      drafts: ReadonlyArray<Draft>,
+      options?: WriteOptions
+    ) => Effect.Effect<void, StoreError | SessionOwned>
+
+    /**
+     * The conversation as it stands at an entry, for a head that is to move there; `undefined` where the journal can go
+     * there by itself. The entry has to be there. Reads the whole history.
+     */
+    readonly at: (
+      journal: Journal,
+      entry: number | null
+    ) => Effect.Effect<Conversation | undefined, SessionStoreError | CorruptRecord>
 
     /**
      * Gives the drafts their places, stores them in one write, folds them and publishes their events, in that order.

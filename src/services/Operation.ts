@@ -2,11 +2,11 @@
  * What a session can be asked to do, and how an operation is named.
  */
 
-/** What an operation is. A lock knows five kinds; of these a session runs `prompt`, `task`, `skill` and `shell`. */
+/** What an operation is. */
 export type OperationKind = "prompt" | "task" | "skill" | "shell" | "compact"
 
-/** What may hold a session: an operation, or its removal. */
-export type HoldKind = OperationKind | "remove"
+/** What may hold a session: an operation, a move of its head, the naming of an entry, or its removal. */
+export type HoldKind = OperationKind | "move" | "label" | "remove"
 
 /** Names one operation wherever it is mentioned: in errors, lineages and cycles. */
 export interface OperationRef {

@@ -8,7 +8,14 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { Entry, Request, UserPart } from "./Entry.js"
-import type { CorruptRecord, SessionAlreadyExists, SessionOwned, SessionStoreError, StaleLease } from "./Errors.js"
+import type {
+  CorruptRecord,
+  SessionAlreadyExists,
+  SessionNotFound,
+  SessionOwned,
+  SessionStoreError,
+  StaleLease
+} from "./Errors.js"
 import type { When } from "./Inbox.js"
 import type { Running } from "./Operation.js"
 
@@ -26,6 +33,13 @@ export interface NewSession {
   readonly depth: number
   /** Milliseconds since the epoch. */
   readonly createdAt: number
+  /** The session that this one was forked from, as it was named then, and the entry at which; `null` for any other. */
+  readonly origin: Origin | null
+}
+
+export interface Origin {
+  readonly session: string
+  readonly entry: number
 }
 
 /** A session as the store knows it. */
@@ -62,6 +76,8 @@ export const fresh = (session: NewSession): SessionRow => ({
 export type LeaseStep =
   /** Takes the session, which nobody owns or whose owner's lease has run out, and raises its epoch. */
   | "claim"
+  /** Takes the session as a claim does, and gives it up with the same write. */
+  | "once"
   /** Goes on as the owner. */
   | "keep"
   /** Gives the session up with the write. */
@@ -115,6 +131,59 @@ export interface InboxItem {
   readonly at: number
 }
 
+/** A session with the history that it begins with. Nobody owns it, and nothing runs in it. */
+export interface Begun {
+  readonly session: NewSession
+  /**
+   * The session whose first entries it shares, up to a place: they are not stored again, and stay when that session is
+   * removed.
+   */
+  readonly base: (SessionKey & { readonly seq: number }) | null
+  /** What follows those, in order of their places; the first has place 1 where there is no base. */
+  readonly entries: ReadonlyArray<Entry>
+}
+
+/** What a session takes. */
+export interface Measured {
+  readonly row: SessionRow
+  /** When its last entry was made, or it was created where it has none; milliseconds since the epoch. */
+  readonly activeAt: number
+  /** What is stored for it alone: entries that it shares with the session that it was forked from are that one's. */
+  readonly entries: number
+  /** Of those entries as JSON, in UTF-8. */
+  readonly bytes: number
+}
+
+/** What a session took that is removed. */
+export interface Removed extends SessionKey {
+  readonly entries: number
+  readonly bytes: number
+}
+
+/** What is looked for: entries with all of these words. */
+export interface Query {
+  /** As `Words.of` has them; at least one. */
+  readonly words: ReadonlyArray<string>
+  /** In one session only. */
+  readonly session?: string | undefined
+  /** Goes on behind the last hit of the page before. */
+  readonly after?: string | undefined
+  /** How many hits at most. */
+  readonly limit: number
+}
+
+/** Hits, those that were stored last first. */
+export interface Page {
+  readonly hits: ReadonlyArray<Hit>
+  /** Where the next page begins; `undefined` where there is none. */
+  readonly next: string | undefined
+}
+
+export interface Hit {
+  readonly session: string
+  readonly entry: Entry
+}
+
 /** Names one session, and not a later one of the same name. */
 export type SessionKey = Pick<SessionRow, "id" | "incarnation">
 
@@ -129,6 +198,14 @@ export class SessionStore extends Context.Tag("baton/SessionStore")<
     /** Creates a session that nobody owns. */
     readonly create: (session: NewSession) => Effect.Effect<void, SessionAlreadyExists | SessionStoreError>
 
+    /**
+     * Creates sessions that have a history from the start, all or none. `SessionNotFound` where a base is not there, or
+     * has no entry in that place.
+     */
+    readonly begin: (
+      sessions: ReadonlyArray<Begun>
+    ) => Effect.Effect<void, SessionAlreadyExists | SessionNotFound | SessionStoreError>
+
     /** All sessions, or the children of one, oldest first. */
     readonly list: (parent?: string) => Effect.Effect<ReadonlyArray<SessionRow>, SessionStoreError>
 
@@ -138,7 +215,7 @@ export class SessionStore extends Context.Tag("baton/SessionStore")<
     /**
      * The one write path: the entries, the children, the lease and what goes with them, or nothing. Refused with
      * `StaleLease` unless incarnation, epoch, sequence, and owner where it is no claim, are those of the session; a
-     * claim with `SessionOwned` while the lease of another owner holds. When it completes, the write survives the end
+     * claim (also one that is given up at once) with `SessionOwned` while the lease of another owner holds. When it completes, the write survives the end
      * of the process, and of the machine where the store says so. When it fails with `SessionStoreError` it may have
      * been made all the same; sequence and epoch tell.
      */
@@ -155,13 +232,15 @@ export class SessionStore extends Context.Tag("baton/SessionStore")<
     ) => Effect.Effect<ReadonlyArray<string>, SessionStoreError>
 
     /**
-     * The entries from a place on, in order; none for a session that is not there. A record that cannot be read fails
-     * with `CorruptRecord`, which has those before it.
+     * The entries from a place on, to another one (included) or to the end, in order; those that it shares with the
+     * session it was forked from too. None for a session that is not there. A record that cannot be read fails with
+     * `CorruptRecord`, which has those before it.
      */
     readonly read: (
       id: string,
       incarnation: string,
-      fromSeq: number
+      fromSeq: number,
+      toSeq?: number
     ) => Effect.Effect<ReadonlyArray<Entry>, CorruptRecord | SessionStoreError>
 
     /**
@@ -175,11 +254,24 @@ export class SessionStore extends Context.Tag("baton/SessionStore")<
       operationId: string
     ) => Effect.Effect<ReadonlyArray<Entry>, CorruptRecord | SessionStoreError>
 
-    /** Removes sessions for good, all or none. Those that are gone already are no error. Refused while another owns one. */
+    /**
+     * Removes sessions for good, all or none. Those that are gone already are no error. Refused while another owns one.
+     * What a fork shares with one of them stays for the fork. Gives what was removed.
+     */
     readonly remove: (
       sessions: ReadonlyArray<SessionKey>,
       owner: string
-    ) => Effect.Effect<void, SessionOwned | SessionStoreError>
+    ) => Effect.Effect<ReadonlyArray<Removed>, SessionOwned | SessionStoreError>
+
+    /** What every session takes, children too; oldest first. Reads all that is stored: it takes its time. */
+    readonly measure: Effect.Effect<ReadonlyArray<Measured>, SessionStoreError>
+
+    /**
+     * Finds entries by the words of their texts (`Words.textOf`). An entry that sessions share is found once, in the one
+     * that it was written to, or where that is removed in the oldest that has it. Entries that the head has moved
+     * away from are found as well, and records that cannot be read are not. A cursor that is none finds nothing.
+     */
+    readonly search: (query: Query) => Effect.Effect<Page, SessionStoreError>
 
     /** Puts an input behind those that wait, and answers when it is stored. One that is there already stays as it is. */
     readonly put: (session: SessionKey, item: InboxItem) => Effect.Effect<void, StaleLease | SessionStoreError>

@@ -117,7 +117,8 @@ const sqlite = async (folder: string): Promise<void> => {
 /** Sessions that somebody had made, a thousand in a write. */
 const many = async (folder: string): Promise<void> => {
   const runtime = engineOver(SqliteSessionStore.layer({ filename: join(folder, "many.db") }))
-  const row = (id: string) => ({ id, incarnation: id, agent: "main", cwd: ".", parent: null, depth: 0, createdAt: 0 })
+  const nowhere = { cwd: ".", parent: null, depth: 0, origin: null }
+  const row = (id: string) => ({ id, incarnation: id, agent: "main", createdAt: 0, ...nowhere })
   const nothing = { entries: [], running: null, partial: null, delivered: [] }
   await runtime.runPromise(
     Effect.gen(function* () {

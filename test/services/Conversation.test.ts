@@ -21,6 +21,7 @@ const draft: fc.Arbitrary<Record<string, unknown>> = fc.oneof(
   }),
   fc.record({
     _tag: fc.constant("Assistant"),
+    usage: fc.constant({ input: 0, output: 0, cacheRead: 0, cacheWrite: 0, reasoning: 0 }),
     content: fc.oneof(
       fc.constant([]),
       fc.constant([{ type: "reasoning", text: "hm" }]),

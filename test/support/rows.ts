@@ -11,5 +11,6 @@ export const row = (id: string, more: Partial<SessionStore.NewSession> = {}): Se
   parent: null,
   depth: 0,
   createdAt: 1_700_000_000_000,
+  origin: null,
   ...more
 })

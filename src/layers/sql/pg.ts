@@ -69,6 +69,7 @@ const single: Record<LeaseStep, string> = (() => {
   const leased = `owner = $3, lease_until = ${now} + $5::bigint`
   const released = "owner = NULL, lease_until = 0"
   return {
+    once: "",
     claim: text(
       `epoch = epoch + 1, ${leased}`,
       `$4 = 'claim' AND (owner = $3 OR owner IS NULL OR lease_until <= ${now})`

@@ -51,7 +51,8 @@ export const sessionRow = (row: Row): SessionRow => ({
       ? null
       : { operationId: row.running_id, kind: row.running_kind, since: Number(row.running_since) },
   partial: row.partial === null ? null : (JSON.parse(row.partial) as string),
-  inbox: integer(row.inbox)
+  inbox: integer(row.inbox),
+  origin: null
 })
 
 /** Whether a database keeps a text as it is. `false` for half a surrogate pair and for NUL: no name has them. */

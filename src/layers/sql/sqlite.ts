@@ -58,6 +58,10 @@ const update = (set: string, where: string) => `UPDATE baton_sessions SET
 const leased = `owner = ?, lease_until = ${now} + CAST(? AS INTEGER)`
 
 const updates: Record<LeaseStep, string> = {
+  once: update(
+    "epoch = epoch + 1, owner = NULL, lease_until = 0",
+    `(owner = ? OR owner IS NULL OR lease_until <= ${now})`
+  ),
   claim: update(`epoch = epoch + 1, ${leased}`, `(owner = ? OR owner IS NULL OR lease_until <= ${now})`),
   keep: update(leased, "owner = ?"),
   release: update("owner = NULL, lease_until = 0", "owner = ?")
@@ -87,7 +91,7 @@ function* write(it: Write): Script<Appended | undefined> {
     if (integer(found!.n) < it.delivered.length) return undefined
   }
   const { running } = it
-  const lease = it.lease === "release" ? [] : [it.owner, it.leaseFor]
+  const lease = it.lease === "release" || it.lease === "once" ? [] : [it.owner, it.leaseFor]
   const [row] = (yield [
     updates[it.lease],
     [

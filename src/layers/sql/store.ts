@@ -24,6 +24,7 @@ import {
   type Appended,
   type InboxItem,
   type NewSession,
+  type Removed,
   type SessionKey,
   type SessionRow,
   SessionStore,
@@ -282,10 +283,8 @@ const make = (
                 return leases.flatMap(({ id }) => (ids.has(id) ? id : []))
               }
             ),
-      read: (id, incarnation, fromSeq) =>
-        isPlain(id) && isPlain(incarnation)
-          ? read(id, incarnation, Math.max(1, fromSeq), Number.MAX_SAFE_INTEGER)
-          : Effect.succeed([]),
+      read: (id, incarnation, fromSeq, toSeq = Number.MAX_SAFE_INTEGER) =>
+        isPlain(id) && isPlain(incarnation) ? read(id, incarnation, Math.max(1, fromSeq), toSeq) : Effect.succeed([]),
       operation: (id, incarnation, operationId) =>
         Effect.gen(function* () {
           if (!isPlain(id) || !isPlain(incarnation) || !isPlain(operationId)) return []
@@ -328,13 +327,19 @@ const make = (
                 return yield* new SessionOwned({ session: row.id, owner: by, running })
               there.push(row)
             }
-            for (const { key } of there) {
+            const removed: Array<Removed> = []
+            for (const { key, id, incarnation } of there) {
+              removed.push({ id, incarnation, entries: 0, bytes: 0 })
               yield* rows(connection, statements.removeEntries, key)
               yield* rows(connection, statements.removeInbox, key)
               yield* rows(connection, statements.removeSession, key)
             }
+            return removed
           })
         ),
+      begin: () => Effect.dieMessage("begin"),
+      measure: Effect.dieMessage("measure"),
+      search: () => Effect.dieMessage("search"),
       put: (key, item) =>
         Effect.suspend(() => {
           const body = itemText(item)

@@ -134,6 +134,7 @@ const over = (
 ): Context.Tag.Service<SessionStore> => ({
   ...store,
   create: (session) => write("create", store.create(session)),
+  begin: (sessions) => write("begin", store.begin(sessions)),
   append: (it) => write(nameOf(it), store.append(it)),
   renew: (...args) => write("renew", store.renew(...args)),
   remove: (...args) => write("remove", store.remove(...args)),
@@ -156,7 +157,7 @@ const nameOf = ({ children, delivered, entries, lease }: Append): string => {
   return `append ${parts.join("+")}`
 }
 
-const mustBeRefused = (name: string): boolean => name === "create" || name.startsWith("append ")
+const mustBeRefused = (name: string): boolean => name === "create" || name === "begin" || name.startsWith("append ")
 
 const failure = (point: string): SessionStoreError =>
   new SessionStoreError({ operation: "write", reason: `that was planned at "${point}"` })

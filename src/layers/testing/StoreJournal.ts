@@ -26,8 +26,8 @@ export const layerAfter = (writes: Iterable<StoreWrite>): Layer.Layer<SessionSto
     Effect.sync(() => {
       const sessions = new Map<string, Stored>()
       const journal = [...writes]
-      for (const [id, { entries, row, waiting }] of keptAfter(journal)) {
-        sessions.set(id, { row: { ...row }, entries: [...entries], waiting, leaseUntil: 0 })
+      for (const [id, { entries, row, shared, waiting }] of keptAfter(journal)) {
+        sessions.set(id, { row: { ...row }, entries: [...entries], shared, waiting, leaseUntil: 0 })
       }
       return Context.make(SessionStore, make(sessions, journal)).pipe(
         Context.add(Memory, sessions),
@@ -53,6 +53,14 @@ const make = (sessions: Map<string, Stored>, journal: Array<StoreWrite>): Contex
   return {
     ...store,
     create: (row) => noted(store.create(row), () => ({ _tag: "Created", row: { ...row } })),
+    begin: (begun) =>
+      noted(store.begin(begun), () => ({
+        _tag: "Begun",
+        sessions: begun.map(({ session }) => {
+          const { entries, shared } = sessions.get(session.id)!
+          return { row: { ...session }, shared, entries: entries.slice() }
+        })
+      })),
     append: (write) =>
       noted(store.append(write), () => {
         const { epoch, owner, partial, running } = sessions.get(write.session)!.row
@@ -77,11 +85,8 @@ const make = (sessions: Map<string, Stored>, journal: Array<StoreWrite>): Contex
     remove: (keys, owner) =>
       noted(
         // What is gone already, or another by now, stays out of the journal.
-        Effect.suspend(() => {
-          const there = keys.filter(({ id, incarnation }) => sessions.get(id)?.row.incarnation === incarnation)
-          return Effect.as(store.remove(keys, owner), there)
-        }),
-        (there) => (there.length === 0 ? undefined : { _tag: "Removed", sessions: there.map(({ id }) => id) })
+        store.remove(keys, owner),
+        (removed) => (removed.length === 0 ? undefined : { _tag: "Removed", sessions: removed.map(({ id }) => id) })
       )
   }
 }

@@ -7,6 +7,15 @@ import { fresh, type InboxItem, type NewSession, type SessionRow } from "../Sess
 /** One write, which a store keeps as a whole or not at all. */
 export type StoreWrite =
   | { readonly _tag: "Created"; readonly row: NewSession }
+  /** Sessions that have a history from the start; of their entries the first `shared` are those of another session. */
+  | {
+      readonly _tag: "Begun"
+      readonly sessions: ReadonlyArray<{
+        readonly row: NewSession
+        readonly shared: number
+        readonly entries: ReadonlyArray<Entry>
+      }>
+    }
   | {
       readonly _tag: "Appended"
       readonly session: string
@@ -28,6 +37,8 @@ export type StoreWrite =
 export interface Kept {
   readonly row: SessionRow
   readonly entries: ReadonlyArray<Entry>
+  /** How many of the entries it shares with the session that it was forked from. */
+  readonly shared: number
   readonly waiting: ReadonlyArray<InboxItem>
 }
 
@@ -36,12 +47,19 @@ export interface Kept {
  * leases of whoever crashed have run out.
  */
 export const keptAfter = (writes: Iterable<StoreWrite>): ReadonlyMap<string, Kept> => {
-  const kept = new Map<string, { row: SessionRow; readonly entries: Array<Entry>; waiting: ReadonlyArray<InboxItem> }>()
-  const create = (row: NewSession) => kept.set(row.id, { row: fresh(row), entries: [], waiting: [] })
+  type Filling = Kept & { row: SessionRow; readonly entries: Array<Entry>; waiting: ReadonlyArray<InboxItem> }
+  const kept = new Map<string, Filling>()
+  const create = (row: NewSession) => kept.set(row.id, { row: fresh(row), entries: [], shared: 0, waiting: [] })
   for (const write of writes) {
     switch (write._tag) {
       case "Created":
         create(write.row)
+        break
+      case "Begun":
+        for (const { entries, row, shared } of write.sessions) {
+          const begun = { ...fresh(row), nextSeq: entries.length + 1 }
+          kept.set(row.id, { row: begun, entries: [...entries], shared, waiting: [] })
+        }
         break
       case "Appended": {
         const it = kept.get(write.session)

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, TestClock } from "effect"
 import { Agent, Engine, Model, Script, Sessions, SessionStore, Tool } from "effect-baton"
 import { Failpoints } from "effect-baton/testing"
+import { row } from "../../support/rows.js"
 import { settle } from "../../support/stage.js"
 
 const effects: Array<string> = []
@@ -117,7 +118,7 @@ describe("failpoints", () => {
       const context = yield* Layer.build(
         Failpoints.layer(careless, { point: "create before", hit: 1, action: "duplicate" })
       )
-      const session = { id: "s", incarnation: "i", agent: "a", cwd: ".", parent: null, depth: 0, createdAt: 0 }
+      const session = row("s")
       const exit = yield* Effect.exit(Context.get(context, SessionStore.SessionStore).create(session))
       assert.strictEqual(exit._tag === "Failure" ? exit.cause._tag : "", "Die")
       assert.deepStrictEqual(Context.get(context, Failpoints.Failpoint).accepted, ["create"])

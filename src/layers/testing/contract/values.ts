@@ -19,6 +19,7 @@ export const session = (id: string, more: Partial<NewSession> = {}): NewSession 
   parent: null,
   depth: 0,
   createdAt: 1_700_000_000_123,
+  origin: null,
   ...more
 })
 
