@@ -363,7 +363,7 @@ const make = (
       journal.conversation.goesBackTo(entry)
         ? Effect.succeed(undefined)
         : Effect.map(store.read(journal.row.id, journal.row.incarnation, 1), (entries) =>
-            Conversation.at(entries, entry)
+            Conversation.from(entries, entry)
           ),
     append: (journal, operationId, drafts, options = none) =>
       // The session is owned since the operation's start: nothing is claimed here.

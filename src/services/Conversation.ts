@@ -104,6 +104,13 @@ export class Conversation {
     return conversation
   }
 
+  /** The same for a head that moves to the entry: a turn that was open there is not gone on with. */
+  static from(entries: ReadonlyArray<Entry>, head: number | null): Conversation {
+    const conversation = Conversation.at(entries, head)
+    conversation.closeTurn()
+    return conversation
+  }
+
   add(entry: Entry): void {
     switch (entry._tag) {
       case "OperationStarted": {
