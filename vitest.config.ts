@@ -1,9 +1,11 @@
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
+import { guest } from "./test/support/guest.js"
 
 const source = (file: string) => fileURLToPath(new URL(`src/${file}.ts`, import.meta.url))
 
 export default defineConfig({
+  plugins: [guest],
   resolve: {
     alias: [
       { find: /^effect-baton$/, replacement: source("index") },
@@ -15,8 +17,6 @@ export default defineConfig({
     globalSetup: ["test/support/postgresSetup.ts"],
     typecheck: { enabled: true, include: ["test/types/**/*.test-d.ts"], ignoreSourceErrors: true },
     pool: "forks",
-    // Threads that the sources start are loaded from the sources.
-    poolOptions: { forks: { execArgv: ["--import", new URL("test/support/sources.mjs", import.meta.url).href] } },
     minWorkers: 1,
     maxWorkers: "100%",
     testTimeout: 30_000,
