@@ -9,6 +9,7 @@ import Libsql from "libsql"
 import { afterEach, assert, describe, it, vi } from "vitest"
 import { exitCode } from "../../src/programs/cli.js"
 import { Stopped } from "../../src/programs/stoppable.js"
+import { bundled } from "../support/bundle.js"
 import { type Options, run, slowCli } from "../support/cli.js"
 import { isAlive } from "../support/folder.js"
 import { git, removeFolders, repository, temporary } from "../support/repositories.js"
@@ -18,8 +19,8 @@ afterEach(removeFolders)
 /** Some of these wait for a lease of ten seconds to run out. */
 vi.setConfig({ testTimeout: 90_000 })
 
-const slow = (args: ReadonlyArray<string>, cwd: string, options: Options = {}) =>
-  run(args, { program: slowCli, cwd, ...options })
+const slow = async (args: ReadonlyArray<string>, cwd: string, options: Options = {}) =>
+  run(args, { program: await bundled(slowCli), cwd, ...options })
 
 /** Runs a prompt until its model hangs, then sends signals. */
 const cut = (cwd: string, signals: ReadonlyArray<NodeJS.Signals>, ...args: ReadonlyArray<string>) =>
