@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 import { guest } from "./test/support/guest.js"
+import { LongestFirst } from "./test/support/sequencer.js"
 
 const source = (file: string) => fileURLToPath(new URL(`src/${file}.ts`, import.meta.url))
 
@@ -17,6 +18,7 @@ export default defineConfig({
     globalSetup: ["test/support/postgresSetup.ts"],
     typecheck: { enabled: true, include: ["test/types/**/*.test-d.ts"], ignoreSourceErrors: true },
     pool: "forks",
+    sequence: { sequencer: LongestFirst },
     minWorkers: 1,
     maxWorkers: "100%",
     testTimeout: 30_000,
