@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Event } from "effect-baton"
 import { afterEach, assert, describe, it, vi } from "vitest"
+import { bundled } from "../support/bundle.js"
 import { type Options, type Run, run, slowCli } from "../support/cli.js"
 import { isAlive } from "../support/folder.js"
 import { removeFolders, temporary } from "../support/repositories.js"
@@ -14,8 +15,8 @@ afterEach(removeFolders)
 /** Each process takes a second or two. */
 vi.setConfig({ testTimeout: 90_000 })
 
-const slow = (args: ReadonlyArray<string>, cwd: string, options: Options = {}) =>
-  run(args, { program: slowCli, cwd, ...options })
+const slow = async (args: ReadonlyArray<string>, cwd: string, options: Options = {}) =>
+  run(args, { program: await bundled(slowCli), cwd, ...options })
 
 /** Where there is another model; the engine of these tests has one that answers to every name. */
 const elsewhere = { env: { OPENAI_BASE_URL: "http://127.0.0.1:9/v1" } }
@@ -86,13 +87,15 @@ const workspace = {
 describe("--agent", () => {
   it("works with the tools and subagents of a TypeScript module, in a folder without packages", async () => {
     const cwd = temporary({ "agent.ts": agentTs })
-    const own = await slow(["prompt", "a ticket", "--agent", join(cwd, "agent.ts")], cwd)
+    // What the module imports is what the process has, module by module.
+    const asItIs = { program: slowCli }
+    const own = await slow(["prompt", "a ticket", "--agent", join(cwd, "agent.ts")], cwd, asItIs)
     assert.strictEqual(own.code, 0)
     assert.strictEqual(answerOf(own), 'Found: {"id":7,"title":"Crash on start"}')
-    const task = await slow(["task", "a ticket", "--agent", "agent.ts", "--agent-name", "reproducer"], cwd)
+    const task = await slow(["task", "a ticket", "--agent", "agent.ts", "--agent-name", "reproducer"], cwd, asItIs)
     assert.strictEqual(task.code, 0, task.err)
     assert.strictEqual(answerOf(task), 'Found: {"id":7,"title":"Crash on start"}')
-    const delegated = await slow(["prompt", "delegate", "--agent", "agent.ts"], cwd)
+    const delegated = await slow(["prompt", "delegate", "--agent", "agent.ts"], cwd, asItIs)
     assert.include(answerOf(delegated), 'Brought: Found: {"id":7,"title":"Crash on start"}')
     const general = await slow(["prompt", "again"], cwd)
     assert.include(general.out, 'Session "main" was begun by agent "triage", and goes on with "baton".\n')
