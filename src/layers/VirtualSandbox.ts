@@ -31,9 +31,11 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { SandboxError } from "../services/Errors.js"
-import { type ExecRequest, Sandbox } from "../services/Sandbox.js"
+import { type ExecRequest, type Restored, Sandbox } from "../services/Sandbox.js"
 import { faultOf, maxOutputOf, timeoutOf } from "./sandbox/request.js"
+import { authorsOf } from "./virtual/authors.js"
 import type { Snapshot } from "./virtual/snapshot.js"
+import type { By } from "./virtual/Tree.js"
 import { start } from "./virtual/Thread.js"
 
 export type { Snapshot, SnapshotEntry } from "./virtual/snapshot.js"
@@ -68,6 +70,12 @@ export interface Limits {
   readonly files: number
   /** The heap of its thread, in MiB. Default: 512. */
   readonly heap: number
+  /**
+   * How many bytes may be kept of what sessions changed, to restore it: contents count once, also those that the files
+   * still have, and each change about 500 bytes besides. Beyond that the oldest changes go, and a restoring that would
+   * need them tells them as conflicts. Default: 128 MiB.
+   */
+  readonly changes: number
   /** How long a command that was to end may compute on, in milliseconds, before the thread is ended. Default: 10,000. */
   readonly grace: number
 }
@@ -77,6 +85,7 @@ export const defaultLimits: Limits = {
   output: 64 * 1024 * 1024,
   files: 256 * 1024 * 1024,
   heap: 512,
+  changes: 128 * 1024 * 1024,
   grace: 10_000
 }
 
@@ -142,8 +151,23 @@ export const layer = (options: Options = {}): Layer.Layer<Sandbox | VirtualSandb
         const fault = faultOf(request)
         if (fault !== undefined) return yield* new SandboxError({ operation: "exec", path: "a command", reason: fault })
         const { command, cwd, env = {} } = request
-        return yield* thread.exec({ command, cwd, env, maxOutput: maxOutputOf(request) }, timeoutOf(request))
+        const maxOutput = maxOutputOf(request)
+        return yield* byWhom((by) => thread.exec({ command, cwd, env, by, maxOutput }, timeoutOf(request)))
       })
+
+      const restore = (
+        incarnation: string,
+        onPath: (place: number) => boolean
+      ): Effect.Effect<Restored, SandboxError> =>
+        byWhom((above) => {
+          const by = [{ session: incarnation, place: undefined }, ...above.filter((it) => it.session !== incarnation)]
+          const go = (known: ReadonlyArray<number>): Effect.Effect<Restored, SandboxError> =>
+            Effect.flatMap(
+              thread.ask("rewind", root, { session: incarnation, by, known, onPath: known.filter(onPath) }),
+              (it) => ("places" in it ? go(it.places) : Effect.succeed(it))
+            )
+          return Effect.uninterruptible(go([]))
+        })
 
       const sandbox = Sandbox.of({
         root,
@@ -151,8 +175,10 @@ export const layer = (options: Options = {}): Layer.Layer<Sandbox | VirtualSandb
         stat: (at, cwd) => thread.ask("stat", at, { path: at, cwd }),
         list: (at, cwd) => thread.ask("list", at, { path: at, cwd }),
         place: (at, cwd) => thread.ask("place", at, { path: at, cwd }),
-        write: (at, bytes, cwd) => Effect.uninterruptible(thread.ask("write", at, { path: at, cwd, bytes })),
-        exec
+        write: (at, bytes, cwd) =>
+          byWhom((by) => Effect.uninterruptible(thread.ask("write", at, { path: at, cwd, bytes, by }))),
+        exec,
+        restore
       })
       return Context.make(Sandbox, sandbox).pipe(
         Context.add(VirtualSandbox, {
@@ -162,3 +188,7 @@ export const layer = (options: Options = {}): Layer.Layer<Sandbox | VirtualSandb
       )
     })
   )
+
+/** Goes on with those for whom this fiber works. */
+const byWhom = <A, E>(go: (by: By) => Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.withFiberRuntime<A, E>((fiber) => go(authorsOf(fiber)))

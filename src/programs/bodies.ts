@@ -14,7 +14,10 @@ export const enter = (running: Operation, kind: OperationKind): (() => void) => 
   const hasTurns = kind === "prompt" || kind === "skill"
   if (hasTurns) engine.inbox.open(ref.incarnation, running.id)
   engine.history.enter(journal, clock, () => engine.lock.stop(lease))
+  lease.position = journal
   return () => {
+    // The journal goes on with the next operation, and who was left behind by this one does not.
+    lease.position = { row: journal.row, nextSeq: journal.nextSeq }
     running.unwatch()
     if (hasTurns) engine.inbox.close(ref.incarnation)
     engine.history.end(ref.id)

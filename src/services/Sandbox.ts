@@ -53,6 +53,14 @@ export interface SearchRequest {
   readonly cwd?: string | undefined
 }
 
+/** What was restored: paths, relative to the root, or absolute where they lie outside of it, sorted. */
+export interface Restored {
+  /** What was changed. What stood as it was to stand is not among it. */
+  readonly restored: ReadonlyArray<string>
+  /** What was left as it is, and why. */
+  readonly conflicts: ReadonlyArray<{ readonly path: string; readonly reason: string }>
+}
+
 /**
  * Paths are relative to the root, or absolute inside of it; any that leads out of the root, by `..` or by a link, is
  * refused with `SandboxError`. `cwd` is the folder that a relative path starts from, itself under the same rule.
@@ -99,6 +107,18 @@ export class Sandbox extends Context.Tag("baton/Sandbox")<
      * ends with it, with its timeout and with an interruption; the Effect ends when that is gone.
      */
     readonly exec: (request: ExecRequest) => Effect.Effect<ExecResult, SandboxError>
+    /**
+     * Brings the files that a session changed back to how they were at a point of its history. What an operation changes
+     * counts for its session and for those whose tasks it runs under, in each at the place that the next entry will have
+     * when the sandbox is asked. `onPath` tells of a place whether it lies on the way to the point, and is asked once for
+     * each place at which the session changed something. A path is left as the session's last change on that way left it,
+     * or as it was before its first. Left alone are paths that the session did not change, and, as conflicts, those that
+     * do not stand as its last change left them. What is restored counts as its change: another call brings it forward
+     * again. It is one step between other calls, and cannot be interrupted. A sandbox that does not remember leaves it out.
+     */
+    readonly restore?:
+      | ((incarnation: string, onPath: (place: number) => boolean) => Effect.Effect<Restored, SandboxError>)
+      | undefined
   }
 >() {}
 

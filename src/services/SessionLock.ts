@@ -27,6 +27,18 @@ export interface Lease extends OperationRef {
   readonly live: boolean
   /** Who interrupted the operation: the one that takes its place, or the engine's end; `undefined` where neither did. */
   readonly interruptedBy: OperationRef | "shutdown" | undefined
+  /**
+   * Where what is done under it counts in the history of its session; `undefined` until its operation writes there, and
+   * for one that is a part of another. When the operation ends it stays where that is recorded. Its operation sets it.
+   */
+  position: Position | undefined
+}
+
+/** A place in a session's history that moves on as that is written. */
+export interface Position {
+  readonly row: { readonly incarnation: string }
+  /** The place that the next entry will have. */
+  readonly nextSeq: number
 }
 
 /** One tool call's child scope. Closing it ends the mark, then interrupts and awaits what was admitted through it. */

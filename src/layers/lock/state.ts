@@ -7,7 +7,7 @@ import type * as Fiber from "effect/Fiber"
 import type * as FiberId from "effect/FiberId"
 import type { LockError } from "../../services/Errors.js"
 import type { HoldKind, OperationRef } from "../../services/Operation.js"
-import type { Delegation, Lease } from "../../services/SessionLock.js"
+import type { Delegation, Lease, Position } from "../../services/SessionLock.js"
 import { Line, type Place } from "./Line.js"
 
 /** A lease, from the moment it is asked for. */
@@ -15,6 +15,7 @@ export class LeaseState implements Lease {
   phase: "waiting" | "live" | "closing" | "ended" = "waiting"
   since = 0
   interruptedBy: OperationRef | "shutdown" | undefined
+  position: Position | undefined
   /** Set when someone wants it to end before its fiber is known. */
   stopped = false
   /** The fiber to interrupt. */

@@ -158,4 +158,4 @@ export const start = (setup: Setup, heap: number, grace: number): Effect.Effect<
 const failed = (reason: string) => new SandboxError({ operation: "exec", path: "a command", reason })
 
 const operationOf = (call: CallName): SandboxError["operation"] =>
-  call === "place" ? "stat" : call === "snapshot" ? "read" : call === "restore" ? "write" : call
+  call === "place" ? "stat" : call === "snapshot" ? "read" : call === "restore" || call === "rewind" ? "write" : call

@@ -7,41 +7,12 @@
 import { Buffer } from "node:buffer"
 import * as path from "node:path/posix"
 import { setImmediate } from "node:timers/promises"
+import type { Author, Changes } from "./Changes.js"
 import type { CpOptions, DirentEntry, FsStat, IFileSystem, MkdirOptions, RmOptions } from "./justBash.js"
+import type { File, Folder, Link, Node } from "./Node.js"
+import { type Standing, standingOf } from "./standing.js"
 
-export type Node = File | Folder | Link
-
-interface File {
-  readonly kind: "file"
-  readonly id: number
-  /** What it holds; `undefined` while that stands in the real folder. */
-  bytes: Uint8Array | undefined
-  /** Where it stands in the real folder, and how many bytes it had there when its folder was listed. */
-  readonly below: string
-  readonly size: number
-  mode: number
-  mtime: number
-  /** How many names it has. */
-  names: number
-}
-
-interface Folder {
-  readonly kind: "folder"
-  readonly id: number
-  /** `undefined` while the real folder was not listed yet. */
-  entries: Map<string, Node> | undefined
-  readonly below: string
-  mode: number
-  mtime: number
-}
-
-interface Link {
-  readonly kind: "link"
-  readonly id: number
-  readonly target: string
-  mode: number
-  mtime: number
-}
+export type { Node } from "./Node.js"
 
 /** What a thing has besides what it holds. */
 interface Meta {
@@ -81,7 +52,14 @@ const turn = 10
 const elapsed = performance.now.bind(performance)
 const origin = performance.timeOrigin
 
+/** For whom something is changed. */
+export type By = ReadonlyArray<Author>
+
+const nobody: By = []
+
 export class Tree implements IFileSystem {
+  /** Where it is noted what is changed, and for whom; not what is changed for nobody. */
+  changes: Changes | undefined
   readonly #max: number
   readonly #root: Folder
   #below: Below | undefined
@@ -166,8 +144,8 @@ export class Tree implements IFileSystem {
   }
 
   /** Makes a file at a place that has no links in it hold these bytes; folders on the way to it are made. */
-  put(place: string, bytes: Uint8Array, meta: Meta = {}): void {
-    this.#put(this.#makeFolders(path.dirname(place)), path.basename(place), bytes, meta, place)
+  put(place: string, bytes: Uint8Array, meta: Meta = {}, by = nobody): void {
+    this.#put(this.#makeFolders(path.dirname(place), by), path.basename(place), bytes, meta, place, place, by)
   }
 
   /** Makes a folder at a place that has no links in it. */
@@ -180,15 +158,91 @@ export class Tree implements IFileSystem {
   putLink(place: string, target: string, { mode = 0o777, mtime }: Meta = {}): void {
     const made = this.#meta(mode)
     const link: Link = { ...made, mtime: mtime ?? made.mtime, kind: "link", target }
-    this.#enter(this.#makeFolders(path.dirname(place)), path.basename(place), link)
+    this.#enter(this.#makeFolders(path.dirname(place)), path.basename(place), link, place, nobody)
   }
 
   /** Gives the file at one place another name. */
   putName(place: string, other: string): void {
     const node = this.#makeFolders(path.dirname(other)).entries!.get(path.basename(other))
     if (node?.kind !== "file") throw fault("ENOENT", "no such file or directory", "link", other)
-    this.#enter(this.#makeFolders(path.dirname(place)), path.basename(place), node)
+    this.#enter(this.#makeFolders(path.dirname(place)), path.basename(place), node, place, nobody)
     node.names++
+  }
+
+  // What a restoring asks. Places are named without links, and none is followed.
+
+  /** Lists the real folders on the way to a place, and the one at it. Fails where that cannot be done. */
+  async lookAt(place: string): Promise<void> {
+    for (let way = this.#way(place); way.unlisted !== undefined; way = this.#way(place))
+      await this.entries(way.unlisted)
+  }
+
+  /** What stands at a place; `"unlisted"` where a folder has to be listed for it, or for what it holds. */
+  standing(place: string): { readonly standing: Standing } | "unlisted" {
+    const { node, unlisted } = this.#way(place)
+    return unlisted === undefined ? { standing: standingOf(node) } : "unlisted"
+  }
+
+  /** Takes away what stands at a place; what it gives puts that back. `undefined` for a folder that holds something. */
+  takeAway(place: string): (() => void) | undefined {
+    const { folder, name, node } = this.#way(place)
+    if (folder === undefined || node === undefined) return () => {}
+    if (node.kind === "folder" && node.entries?.size !== 0) return undefined
+    this.#remove(folder, name, place, nobody)
+    return () => {
+      if (node.kind === "file" && ++node.names === 1) this.#bytes += node.bytes?.length ?? 0
+      this.#enter(folder, name, node, place, nobody)
+    }
+  }
+
+  /** Makes something stand at a place where nothing does, or something of its kind; says why if it cannot. */
+  stand(place: string, standing: NonNullable<Standing>): string | undefined {
+    const { folder, name, node } = this.#way(place)
+    if (folder === undefined) return "the folder that it stood in is not there"
+    const { mode } = standing
+    if (standing.kind === "folder") {
+      const it = node?.kind === "folder" ? node : this.#makeFolder(folder, name, place, nobody)
+      it.mode = mode
+      return undefined
+    }
+    let made: Node = { ...this.#meta(mode), kind: "link", target: "" }
+    if (standing.kind === "link") made = { ...made, target: standing.target }
+    else {
+      if (standing.bytes === undefined && this.#below === undefined) {
+        return "it stands in the folder below, which is not read any more"
+      }
+      const bytes = lasting(standing.bytes)
+      const freed = node?.kind === "file" && node.names === 1 ? (node.bytes?.length ?? 0) : 0
+      if (!this.#hasRoom((bytes?.length ?? 0) - freed)) return "the sandbox has no room for it"
+      this.#bytes += bytes?.length ?? 0
+      made = { ...this.#meta(mode), kind: "file", bytes, below: standing.below, size: standing.size, names: 1 }
+    }
+    if (node !== undefined) this.#release(node)
+    this.#enter(folder, name, made, place, nobody)
+    return undefined
+  }
+
+  #way(place: string): {
+    /** The folder that it stands in, or would; `undefined` where that is not there. */
+    readonly folder: Folder | undefined
+    readonly name: string
+    readonly node: Node | undefined
+    readonly unlisted?: Folder
+  } {
+    const all = names(place)
+    const name = all.pop()!
+    let folder = this.#root
+    for (const step of all) {
+      if (folder.entries === undefined) return { folder, name, node: undefined, unlisted: folder }
+      const next = folder.entries.get(step)
+      if (next?.kind !== "folder") return { folder: undefined, name, node: undefined }
+      folder = next
+    }
+    if (folder.entries === undefined) return { folder, name, node: undefined, unlisted: folder }
+    const node = folder.entries.get(name)
+    return node?.kind === "folder" && node.entries === undefined
+      ? { folder, name, node, unlisted: node }
+      : { folder, name, node }
   }
 
   // What the shell asks
@@ -201,20 +255,22 @@ export class Tree implements IFileSystem {
     return this.bytesOf(fileOf(await this.#get(asked, "open"), "open", asked))
   }
 
-  async writeFile(asked: string, content: string | Uint8Array, options?: Encoding): Promise<void> {
-    const { folder, name } = await this.#aim(asked, "open")
-    this.#put(folder, name, bytesOf(content, options), {}, asked)
+  async writeFile(asked: string, content: string | Uint8Array, options?: Encoding, by = nobody): Promise<void> {
+    const { folder, name, place } = await this.#aim(asked, "open")
+    this.#put(folder, name, bytesOf(content, options), {}, asked, place, by)
   }
 
-  async appendFile(asked: string, content: string | Uint8Array, options?: Encoding): Promise<void> {
-    const { folder, name, node } = await this.#aim(asked, "open")
+  async appendFile(asked: string, content: string | Uint8Array, options?: Encoding, by = nobody): Promise<void> {
+    const { folder, name, node, place } = await this.#aim(asked, "open")
     const added = bytesOf(content, options)
-    if (node === undefined) return this.#put(folder, name, added, {}, asked)
+    if (node === undefined) return this.#put(folder, name, added, {}, asked, place, by)
     const file = fileOf(node, "open", asked)
     const before = file.bytes ?? (await this.bytesOf(file))
     this.#charge(added.length + (file.bytes === undefined ? before.length : 0), asked)
+    const was = standingOf(file)
     file.bytes = grown(file.bytes ?? before, added)
     file.mtime = this.#now()
+    this.#became(file, was, place, by)
   }
 
   async exists(asked: string): Promise<boolean> {
@@ -239,15 +295,17 @@ export class Tree implements IFileSystem {
     return statOf(await this.#get(asked, "lstat", false))
   }
 
-  async mkdir(asked: string, options?: MkdirOptions): Promise<void> {
-    const { folder, missing, node } = await this.find(asked)
+  async mkdir(asked: string, options?: MkdirOptions, by = nobody): Promise<void> {
+    const { folder, missing, node, real } = await this.find(asked)
     if (node !== undefined) {
       if (options?.recursive === true && node.kind === "folder") return
       throw fault("EEXIST", "file already exists", "mkdir", asked)
     }
     if (missing.length > 1 && options?.recursive !== true) throw absent("mkdir", asked)
     let at = folder
-    for (const name of missing) at = this.#makeFolder(at, name)
+    missing.forEach((name, i) => {
+      at = this.#makeFolder(at, name, placeOf([...real, ...missing.slice(0, i + 1)]), by)
+    })
   }
 
   async readdir(asked: string): Promise<Array<string>> {
@@ -260,8 +318,8 @@ export class Tree implements IFileSystem {
       .toSorted((a, b) => (a.name < b.name ? -1 : 1))
   }
 
-  async rm(asked: string, options?: RmOptions): Promise<void> {
-    const { folder, node, real } = await this.find(asked, false)
+  async rm(asked: string, options?: RmOptions, by = nobody): Promise<void> {
+    const { folder, node, real } = await this.#findWhole(asked, by)
     if (node === undefined) {
       if (options?.force === true) return
       throw absent("rm", asked)
@@ -270,24 +328,24 @@ export class Tree implements IFileSystem {
     if (node.kind === "folder" && options?.recursive !== true && (await this.entries(node)).size > 0) {
       throw fault("ENOTEMPTY", "directory not empty", "rm", asked)
     }
-    this.#remove(folder, real.at(-1)!)
+    this.#remove(folder, real.at(-1)!, placeOf(real), by)
   }
 
-  async cp(from: string, to: string, options?: CpOptions): Promise<void> {
+  async cp(from: string, to: string, options?: CpOptions, by = nobody): Promise<void> {
     const source = await this.#existing(from, "cp", false)
     if (source.node.kind === "folder" && options?.recursive !== true) {
       throw fault("EISDIR", "is a directory", "cp", from)
     }
-    const { folder, name, node, real } = await this.#aim(to, "cp", source.node.kind !== "link")
+    const { folder, name, node, place, real } = await this.#aim(to, "cp", source.node.kind !== "link")
     if (source.node.kind === "folder" && source.real.every((part, i) => real[i] === part)) {
       throw fault("EINVAL", "cannot copy a directory into itself", "cp", to)
     }
-    await this.#copy(source.node, folder, name, node, to)
+    await this.#copy(source.node, folder, name, node, to, place, by)
   }
 
-  async mv(from: string, to: string): Promise<void> {
-    const source = await this.#existing(from, "mv", false)
-    const { folder, name, node, real } = await this.#aim(to, "mv", false)
+  async mv(from: string, to: string, by = nobody): Promise<void> {
+    const source = present(await this.#findWhole(from, by), "mv", from)
+    const { folder, name, node, place, real } = await this.#aim(to, "mv", false)
     if (source.node === node) return
     if (source.node.kind === "folder" && source.real.every((part, i) => real[i] === part)) {
       throw fault("EINVAL", "cannot move a directory into itself", "mv", to)
@@ -299,8 +357,9 @@ export class Tree implements IFileSystem {
     if (source.node.kind === "folder" && node !== undefined && node.kind !== "folder") {
       throw fault("ENOTDIR", "not a directory", "mv", to)
     }
-    if (node !== undefined) this.#remove(folder, name)
-    this.#enter(folder, name, this.#take(source.folder, source.real.at(-1)!))
+    if (node !== undefined) this.#remove(folder, name, place, nobody)
+    const taken = this.#take(source.folder, source.real.at(-1)!, placeOf(source.real), by)
+    this.#enter(folder, name, taken, place, by, standingOf(node))
   }
 
   resolvePath(base: string, asked: string): string {
@@ -312,23 +371,26 @@ export class Tree implements IFileSystem {
     return []
   }
 
-  async chmod(asked: string, mode: number): Promise<void> {
-    ;(await this.#get(asked, "chmod")).mode = mode & 0o7777
+  async chmod(asked: string, mode: number, by = nobody): Promise<void> {
+    const { node, real } = await this.#existing(asked, "chmod")
+    const was = standingOf(node)
+    node.mode = mode & 0o7777
+    this.#became(node, was, placeOf(real), by)
   }
 
-  async symlink(target: string, asked: string): Promise<void> {
-    const { folder, name, node } = await this.#aim(asked, "symlink", false)
+  async symlink(target: string, asked: string, by = nobody): Promise<void> {
+    const { folder, name, node, place } = await this.#aim(asked, "symlink", false)
     if (node !== undefined) throw fault("EEXIST", "file already exists", "symlink", asked)
-    this.#enter(folder, name, { ...this.#meta(0o777), kind: "link", target })
+    this.#enter(folder, name, { ...this.#meta(0o777), kind: "link", target }, place, by)
   }
 
-  async link(existing: string, asked: string): Promise<void> {
+  async link(existing: string, asked: string, by = nobody): Promise<void> {
     const file = await this.#get(existing, "link", false)
     if (file.kind !== "file") throw fault("EPERM", "operation not permitted", "link", existing)
-    const { folder, name, node } = await this.#aim(asked, "link", false)
+    const { folder, name, node, place } = await this.#aim(asked, "link", false)
     if (node !== undefined) throw fault("EEXIST", "file already exists", "link", asked)
     file.names++
-    this.#enter(folder, name, file)
+    this.#enter(folder, name, file, place, by)
   }
 
   async readlink(asked: string): Promise<string> {
@@ -339,7 +401,7 @@ export class Tree implements IFileSystem {
 
   async realpath(asked: string): Promise<string> {
     const { real } = await this.#existing(asked, "realpath")
-    return `/${real.join("/")}`
+    return placeOf(real)
   }
 
   async utimes(asked: string, _atime: Date, mtime: Date): Promise<void> {
@@ -358,9 +420,17 @@ export class Tree implements IFileSystem {
   // Below
 
   async #existing(asked: string, call: string, last = true): Promise<Found & { readonly node: Node }> {
-    const found = await this.find(asked, last)
-    if (found.node === undefined) throw absent(call, asked)
-    return found as Found & { readonly node: Node }
+    return present(await this.find(asked, last), call, asked)
+  }
+
+  /** Without following its last name; where it is noted what is changed, with all that it holds listed. */
+  async #findWhole(asked: string, by: By): Promise<Found> {
+    for (;;) {
+      const found = await this.find(asked, false)
+      const unlisted = found.node === undefined || !this.#isNoted(by) ? [] : unlistedOf(found.node)
+      if (unlisted.length === 0) return found
+      for (const folder of unlisted) await this.entries(folder)
+    }
   }
 
   async #get(asked: string, call: string, last = true): Promise<Node> {
@@ -380,60 +450,96 @@ export class Tree implements IFileSystem {
     const real = [...found.real, ...found.missing]
     const name = real.at(-1)
     if (name === undefined) throw fault("EISDIR", "is a directory", call, asked)
-    return { folder: found.folder, name, node: found.node, real }
+    return { folder: found.folder, name, node: found.node, real, place: placeOf(real) }
   }
 
-  #put(folder: Folder, name: string, content: Uint8Array, { mode, mtime }: Meta, asked: string): void {
+  #put(
+    folder: Folder,
+    name: string,
+    content: Uint8Array,
+    { mode, mtime }: Meta,
+    asked: string,
+    place: string,
+    by: By
+  ): void {
     const node = folder.entries!.get(name)
     // A buffer of its own, as large as what it holds: whoever gave it may go on to change it.
     const bytes = new Uint8Array(content)
     if (node !== undefined) {
       const file = fileOf(node, "open", asked)
       this.#charge(bytes.length - (file.bytes?.length ?? 0), asked)
+      const was = standingOf(file)
       file.bytes = bytes
       file.mode = mode ?? file.mode
       file.mtime = mtime ?? this.#now()
-      return
+      return this.#became(file, was, place, by)
     }
     this.#charge(bytes.length, asked)
     const made = this.#meta(mode ?? 0o644)
     const kept = { kind: "file", bytes, below: "", size: 0, names: 1 } as const
-    this.#enter(folder, name, { ...made, mtime: mtime ?? made.mtime, ...kept })
+    this.#enter(folder, name, { ...made, mtime: mtime ?? made.mtime, ...kept }, place, by)
   }
 
-  async #copy(source: Node, folder: Folder, name: string, there: Node | undefined, asked: string): Promise<void> {
+  async #copy(
+    source: Node,
+    folder: Folder,
+    name: string,
+    there: Node | undefined,
+    asked: string,
+    place: string,
+    by: By
+  ): Promise<void> {
     if (source.kind === "link") {
       if (there !== undefined) throw fault("EEXIST", "file already exists", "cp", asked)
-      this.#enter(folder, name, { ...source, id: ++this.#ids })
+      this.#enter(folder, name, { ...source, id: ++this.#ids }, place, by)
     } else if (source.kind === "file") {
       const bytes = await this.bytesOf(source)
-      this.#put(folder, name, bytes, there === undefined ? { mode: source.mode } : {}, asked)
+      this.#put(folder, name, bytes, there === undefined ? { mode: source.mode } : {}, asked, place, by)
     } else {
       if (there !== undefined && there.kind !== "folder") throw fault("ENOTDIR", "not a directory", "cp", asked)
-      const into = there ?? this.#makeFolder(folder, name)
+      const into = there ?? this.#makeFolder(folder, name, place, by)
       await this.entries(into)
       for (const [inner, node] of await this.entries(source)) {
-        await this.#copy(node, into, inner, into.entries!.get(inner), path.join(asked, inner))
+        const at = path.join(place, inner)
+        await this.#copy(node, into, inner, into.entries!.get(inner), path.join(asked, inner), at, by)
       }
     }
   }
 
-  #remove(folder: Folder, name: string): void {
-    this.#release(this.#take(folder, name))
+  #remove(folder: Folder, name: string, place: string, by: By): void {
+    this.#release(this.#take(folder, name, place, by))
   }
 
-  /** Names something in a folder. */
-  #enter(folder: Folder, name: string, node: Node): void {
+  /** Names something in a folder, where the name is free; `was` is what it named just before. */
+  #enter(folder: Folder, name: string, node: Node, place: string, by: By, was?: Standing): void {
     folder.entries!.set(name, node)
     folder.mtime = this.#now()
+    if (!this.#isNoted(by)) return
+    for (const [at, it] of within(place, node))
+      this.changes!.note(by, at, it === node ? was : undefined, standingOf(it))
   }
 
   /** Takes a name out of a folder, and gives what it named. */
-  #take(folder: Folder, name: string): Node {
+  #take(folder: Folder, name: string, place: string, by: By): Node {
     const node = folder.entries!.get(name)!
     folder.entries!.delete(name)
     folder.mtime = this.#now()
+    if (this.#isNoted(by)) {
+      for (const [at, it] of within(place, node)) this.changes!.note(by, at, standingOf(it), undefined)
+    }
     return node
+  }
+
+  /** Notes that something that stays in its place is not as it was. A file has changed under each of its names. */
+  #became(node: Node, was: Standing, place: string, by: By): void {
+    if (!this.#isNoted(by)) return
+    const is = standingOf(node)
+    if (node.kind !== "file" || node.names === 1) return this.changes!.note(by, place, was, is)
+    for (const [at, it] of within("/", this.#root)) if (it === node) this.changes!.note(by, at, was, is)
+  }
+
+  #isNoted(by: By): boolean {
+    return by.length > 0 && this.changes !== undefined
   }
 
   #release(node: Node): void {
@@ -442,19 +548,21 @@ export class Tree implements IFileSystem {
   }
 
   /** Sync, and so only for places where no link stands and no real folder that was not listed. */
-  #makeFolders(place: string): Folder {
+  #makeFolders(place: string, by = nobody): Folder {
     let at = this.#root
+    let real = ""
     for (const name of names(place)) {
-      const node = at.entries?.get(name) ?? this.#makeFolder(at, name)
+      real += `/${name}`
+      const node = at.entries?.get(name) ?? this.#makeFolder(at, name, real, by)
       if (node.kind !== "folder") throw fault("ENOTDIR", "not a directory", "mkdir", place)
       at = node
     }
     return at
   }
 
-  #makeFolder(at: Folder, name: string): Folder {
+  #makeFolder(at: Folder, name: string, place: string, by: By): Folder {
     const folder: Folder = { ...this.#meta(0o755), kind: "folder", entries: new Map(), below: "" }
-    this.#enter(at, name, folder)
+    this.#enter(at, name, folder, place, by)
     return folder
   }
 
@@ -467,14 +575,42 @@ export class Tree implements IFileSystem {
   }
 
   #charge(bytes: number, asked: string): void {
-    if (bytes > 0 && this.#bytes + bytes > this.#max) throw fault("ENOSPC", "no space left on device", "write", asked)
+    if (!this.#hasRoom(bytes)) throw fault("ENOSPC", "no space left on device", "write", asked)
     this.#bytes += bytes
+  }
+
+  #hasRoom(bytes: number): boolean {
+    return bytes <= 0 || this.#bytes + bytes <= this.#max
   }
 }
 
 type Encoding = string | { readonly encoding?: string | null }
 
-const names = (asked: string): ReadonlyArray<string> => asked.split("/").filter((name) => name !== "" && name !== ".")
+const names = (asked: string): Array<string> => asked.split("/").filter((name) => name !== "" && name !== ".")
+
+const placeOf = (real: ReadonlyArray<string>): string => `/${real.join("/")}`
+
+const present = (found: Found, call: string, asked: string): Found & { readonly node: Node } => {
+  if (found.node === undefined) throw absent(call, asked)
+  return found as Found & { readonly node: Node }
+}
+
+/** A node and all that it holds, as far as that was listed; folders before what they hold. */
+function* within(place: string, node: Node): Iterable<readonly [place: string, node: Node]> {
+  yield [place, node]
+  if (node.kind !== "folder") return
+  for (const [name, inner] of node.entries ?? []) yield* within(path.join(place, name), inner)
+}
+
+/** The folders at and below a node that were not listed yet. */
+const unlistedOf = (node: Node): ReadonlyArray<Folder> =>
+  [...within("/", node)]
+    .map(([, it]) => it)
+    .filter((it) => it.kind === "folder" && it.entries === undefined) as Array<Folder>
+
+/** Bytes for a file of the tree: not those in a buffer that has room, where appending to them would change others. */
+const lasting = (bytes: Uint8Array | undefined): Uint8Array | undefined =>
+  bytes === undefined || bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes)
 
 const encodingOf = (options: Encoding | undefined): BufferEncoding =>
   ((typeof options === "string" ? options : options?.encoding) ?? "utf8") as BufferEncoding

@@ -5,6 +5,7 @@ import { Buffer } from "node:buffer"
 import type { ExecResult } from "../../services/Sandbox.js"
 import { Tail } from "../sandbox/Tail.js"
 import type { CommandName, JustBash } from "./justBash.js"
+import { Hand } from "./Hand.js"
 import type { Exec, Limits } from "./messages.js"
 import type { Tree } from "./Tree.js"
 
@@ -26,13 +27,13 @@ export const run = async (
   { env, justBash, limits, sleep }: Shell,
   tree: Tree,
   cwd: string,
-  { command, maxOutput, ...exec }: Exec,
+  { by, command, maxOutput, ...exec }: Exec,
   controller: AbortController
 ): Promise<ExecResult> => {
   const stop = new Int32Array(exec.stop)
   Object.defineProperty(controller.signal, "aborted", { get: () => load(stop, 0) !== 0 })
   const bash = new justBash.Bash({
-    fs: tree,
+    fs: by.length === 0 ? tree : new Hand(tree, by),
     cwd,
     env: { ...env, ...exec.env },
     commands: commandsOf(justBash),

@@ -15,7 +15,7 @@ import {
   refuseNoPath,
   tooMany
 } from "../sandbox/rules.js"
-import { type Found, type Node, sizeOf, type Tree } from "./Tree.js"
+import { type By, type Found, type Node, sizeOf, type Tree } from "./Tree.js"
 
 export const read = async (tree: Tree, root: string, at: Place & Range): Promise<Uint8Array> => {
   const { node } = existing(await locate(tree, root, at))
@@ -40,7 +40,11 @@ export const list = async (tree: Tree, root: string, at: Place): Promise<Readonl
 export const place = async (tree: Tree, root: string, at: Place): Promise<string> =>
   path.relative(root, pathOf(await locate(tree, root, at))) || "."
 
-export const write = async (tree: Tree, root: string, at: Place & { readonly bytes: Uint8Array }): Promise<void> => {
+export const write = async (
+  tree: Tree,
+  root: string,
+  at: Place & { readonly bytes: Uint8Array; readonly by?: By | undefined }
+): Promise<void> => {
   const found = await locate(tree, root, at)
   const target = pathOf(found)
   refuseKept(path.relative(root, target))
@@ -48,7 +52,7 @@ export const write = async (tree: Tree, root: string, at: Place & { readonly byt
   if (node?.kind === "folder") throw new Refusal("it is a folder")
   if (node?.kind === "file" && node.names > 1) throw new Refusal("it has another name besides (a hard link)")
   if (at.path.endsWith("/")) throw new Refusal("it is named as a folder")
-  tree.put(target, at.bytes)
+  tree.put(target, at.bytes, {}, at.by)
 }
 
 /** The real path of a folder to run a command in. */

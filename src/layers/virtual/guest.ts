@@ -6,8 +6,10 @@ import { isMissing } from "../peers.js"
 import { codeOf, reasons as common, Refusal } from "../sandbox/rules.js"
 import { below } from "./below.js"
 import { run, type Shell } from "./commands.js"
+import { Changes } from "./Changes.js"
 import * as files from "./files.js"
 import type { FromGuest, Setup, ToGuest } from "./messages.js"
+import { rewind } from "./rewind.js"
 import { plant, take } from "./snapshot.js"
 import { Tree } from "./Tree.js"
 
@@ -42,6 +44,7 @@ const furnished = async (tree: Tree): Promise<Tree> => {
 /** Answers until the thread is ended. */
 const serve = (first: Tree, justBash: Shell["justBash"]): void => {
   let tree = first
+  tree.changes = new Changes(setup.limits.changes)
   let sleepers = 0
   const sleeping = new Map<number, { readonly exec: number; readonly wake: () => void }>()
   const running = new Map<number, AbortController>()
@@ -80,10 +83,16 @@ const serve = (first: Tree, justBash: Shell["justBash"]): void => {
         return files.write(tree, root, args)
       case "snapshot":
         return take(tree)
-      case "restore":
-        // A command that runs meanwhile goes on in the files that it began with.
-        tree = await furnished(plant(args, setup.limits.files))
+      case "restore": {
+        // A command that runs meanwhile goes on in the files that it began with, of which nothing is noted any more.
+        const next = await furnished(plant(args, setup.limits.files))
+        next.changes = tree.changes
+        tree.changes = undefined
+        tree = next
         return
+      }
+      case "rewind":
+        return rewind(tree, root, args)
       case "exec": {
         const controller = new AbortController()
         running.set(message.id, controller)

@@ -3,7 +3,9 @@
  */
 import type { DirectoryEntry, ExecResult, FileStat } from "../../services/Sandbox.js"
 import type { Place, Range } from "../sandbox/rules.js"
+import type { Rewind, Rewound } from "./rewind.js"
 import type { Snapshot } from "./snapshot.js"
+import type { By } from "./Tree.js"
 
 /** How the thread is set up. */
 export interface Setup {
@@ -22,6 +24,8 @@ export interface Limits {
   readonly output: number
   /** Bytes in all files. */
   readonly files: number
+  /** Bytes that may be kept of what was changed. */
+  readonly changes: number
 }
 
 /** What is asked for, and what is given for it. */
@@ -30,16 +34,19 @@ export interface Calls {
   readonly stat: [Place, FileStat]
   readonly list: [Place, ReadonlyArray<DirectoryEntry>]
   readonly place: [Place, string]
-  readonly write: [Place & { readonly bytes: Uint8Array }, void]
+  readonly write: [Place & { readonly bytes: Uint8Array; readonly by: By }, void]
   readonly exec: [Exec, ExecResult]
   readonly snapshot: [undefined, Snapshot]
   readonly restore: [Snapshot, void]
+  readonly rewind: [Rewind, Rewound]
 }
 
 export interface Exec {
   readonly command: string
   readonly cwd: string | undefined
   readonly env: Readonly<Record<string, string>>
+  /** For whom it is run. */
+  readonly by: By
   /** In bytes, of each output. */
   readonly maxOutput: number
   /** Of 4 bytes; not 0 means that the command is to end. It is seen by a thread that has no turn for messages. */
