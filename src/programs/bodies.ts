@@ -16,7 +16,7 @@ export const enter = (running: Operation, kind: OperationKind): (() => void) => 
   engine.history.enter(journal, clock, () => engine.lock.stop(lease))
   lease.position = journal
   return () => {
-    // The journal goes on with the next operation, and who was left behind by this one does not.
+    // The journal goes on with the next operation; who was left behind by this one does not.
     lease.position = { row: journal.row, nextSeq: journal.nextSeq }
     running.unwatch()
     if (hasTurns) engine.inbox.close(ref.incarnation)

@@ -29,7 +29,7 @@ export interface Lease extends OperationRef {
   readonly interruptedBy: OperationRef | "shutdown" | undefined
   /**
    * Where what is done under it counts in the history of its session; `undefined` until its operation writes there, and
-   * for one that is a part of another. When the operation ends it stays where that is recorded. Its operation sets it.
+   * for one that is a part of another. When the operation ends it stays where its last write begins. Its operation sets it.
    */
   position: Position | undefined
 }
