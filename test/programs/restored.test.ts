@@ -6,7 +6,7 @@ import { Context, Deferred, Effect, Fiber, Layer, Schema } from "effect"
 import { Agent, Engine, type Entry, Model, Sandbox, Script, Sessions, SessionStore, Tool } from "effect-baton"
 import { BuiltinTools, NodeSandbox } from "effect-baton/node"
 import { VirtualSandbox } from "effect-baton/virtual"
-import { tempFolder } from "../support/folder.js"
+import { plant, tempFolder } from "../support/folder.js"
 
 const layer = (script: Script.Script, options?: VirtualSandbox.Options) =>
   Layer.provideMerge(
@@ -221,18 +221,30 @@ describe("what a session changed in the virtual sandbox", () => {
     }).pipe(Effect.provide(layer([Script.always("ok")])))
   )
 
-  it.scopedLive("and the folder below: what was removed of it comes back as long as that is read", () =>
+  it.scopedLive("of the folder below comes back as long as that is read", () =>
     Effect.gen(function* () {
       const overlay = yield* tempFolder
+      plant(overlay, { "sub/f": "below", g: "below" })
       const context = yield* Layer.build(layer([Script.always("ok")], { overlay }))
       yield* Effect.gen(function* () {
         const sandbox = yield* Sandbox.Sandbox
         const session = yield* open("s")
-        yield* session.shell("mkdir d; echo x > d/f")
+        yield* session.shell("rm -r sub; echo x >> g")
+        const end = yield* last(session)
+        assert.deepStrictEqual((yield* restore("s", 0)).restored, ["g", "sub", "sub/f"])
+        assert.deepStrictEqual([yield* text("sub/f"), yield* text("g")], ["below", "below"])
+        yield* restore("s", end)
         const { restore: putBack, snapshot } = yield* VirtualSandbox.VirtualSandbox
         yield* putBack(yield* snapshot)
-        assert.deepStrictEqual((yield* restore("s", 0)).restored, ["d", "d/f"])
-        assert.deepStrictEqual(yield* sandbox.list("."), [])
+        const reason = "it stands in the folder below, which is not read any more"
+        assert.deepStrictEqual(yield* restore("s", 0), {
+          restored: ["sub"],
+          conflicts: [
+            { path: "g", reason },
+            { path: "sub/f", reason }
+          ]
+        })
+        assert.deepStrictEqual(yield* sandbox.list("sub"), [])
       }).pipe(Effect.provide(context))
     })
   )

@@ -92,7 +92,7 @@ const serve = (first: Tree, justBash: Shell["justBash"]): void => {
         return
       }
       case "rewind":
-        return rewind(tree, root, args)
+        return rewind(() => tree, root, args)
       case "exec": {
         const controller = new AbortController()
         running.set(message.id, controller)

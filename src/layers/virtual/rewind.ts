@@ -19,14 +19,21 @@ export interface Rewind {
 /** Gives the places that it has to know of instead, where there are others than it was told of: nothing is changed then. */
 export type Rewound = Restored | { readonly places: ReadonlyArray<number> }
 
-export const rewind = async (tree: Tree, root: string, { by, known, onPath, session }: Rewind): Promise<Rewound> => {
-  const { changes } = tree
-  if (changes === undefined) return { restored: [], conflicts: [] }
+/** `current` gives the tree that the sandbox has now. */
+export const rewind = async (
+  current: () => Tree,
+  root: string,
+  { by, known, onPath, session }: Rewind
+): Promise<Rewound> => {
   const told = new Set(known)
   const on = new Set(onPath)
   for (;;) {
+    const tree = current()
+    const { changes } = tree
+    if (changes === undefined) return { restored: [], conflicts: [] }
     for (const place of changes.of(session).paths.keys()) await tree.lookAt(place)
-    // From here on nothing is waited for.
+    // From here on nothing is waited for; a snapshot may have been restored until now.
+    if (current() !== tree) continue
     const places = [...changes.places(session)]
     if (places.some((place) => !told.has(place))) return { places }
     const it = new Step(tree, changes, by, root)

@@ -46,7 +46,7 @@ const restore = async (
   const by = [{ session, place: undefined }, ...above]
   let known: ReadonlyArray<number> = []
   for (;;) {
-    const it = await rewind(tree, root, { session, by, known, onPath: known.filter(onPath) })
+    const it = await rewind(() => tree, root, { session, by, known, onPath: known.filter(onPath) })
     if (!("places" in it)) return it
     known = it.places
   }
