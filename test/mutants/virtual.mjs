@@ -10,6 +10,10 @@ const snapshot = "src/layers/virtual/snapshot.ts"
 const tree = "src/layers/virtual/Tree.ts"
 const byBelow = ["test/layers/virtual/below.test.ts"]
 const byCommands = ["test/layers/virtual/commands.test.ts"]
+const authorsOf = "src/layers/virtual/authors.ts"
+const changesOf = "src/layers/virtual/Changes.ts"
+const rewindOf = "src/layers/virtual/rewind.ts"
+const byRewind = ["test/layers/virtual/rewind.test.ts"]
 const byTree = ["test/layers/virtual/Tree.test.ts"]
 
 export const virtuals = [
@@ -156,8 +160,8 @@ export const virtuals = [
   {
     name: "virtual: a restored sandbox has no root",
     file: guest,
-    find: "tree = await furnished(plant(args, setup.limits.files))",
-    replace: "tree = plant(args, setup.limits.files)",
+    find: "next = await furnished(plant(args, setup.limits.files))",
+    replace: "next = plant(args, setup.limits.files)",
     tests: byCommands
   },
   {
@@ -222,5 +226,194 @@ export const virtuals = [
     find: "if ((await fs.realpath(place)) !== place) throw replaced(asked)",
     replace: "void replaced",
     tests: byCommands
+  },
+  {
+    name: "restored: what another changed since is overwritten",
+    file: rewindOf,
+    find: `else if (!isSame(is, of.changes.at(-1)!.after)) this.conflict(place, "it was changed by somebody else since")\n`,
+    replace: "",
+    tests: byRewind
+  },
+  {
+    name: "restored: the first change on the way is taken for the last",
+    file: rewindOf,
+    find: "changes.findLast(({ by }) =>",
+    replace: "changes.find(({ by }) =>",
+    tests: byRewind
+  },
+  {
+    name: "restored: places off the way count",
+    file: rewindOf,
+    find: "return place !== undefined && on.has(place)",
+    replace: "return place !== undefined",
+    tests: byRewind
+  },
+  {
+    name: "restored: what is forgotten is guessed",
+    file: rewindOf,
+    find: "return forgotten ? undefined : { standing: changes[0]!.before }",
+    replace: "return { standing: changes[0]?.before }",
+    tests: byRewind
+  },
+  {
+    name: "restored: it is not noted",
+    file: rewindOf,
+    find: "      this.changes.note(this.by, place, is, this.standing(place))\n",
+    replace: "",
+    tests: byRewind
+  },
+  {
+    name: "restored: folders go before what they hold",
+    file: rewindOf,
+    find: "of this.planned.toReversed())",
+    replace: "of this.planned)",
+    tests: byRewind
+  },
+  {
+    name: "restored: what comes comes before its folder",
+    file: rewindOf,
+    find: "of remaining.toReversed())",
+    replace: "of remaining)",
+    tests: byRewind
+  },
+  {
+    name: "restored: what has no room is lost",
+    file: rewindOf,
+    find: "        putBack()\n",
+    replace: "",
+    tests: byRewind
+  },
+  {
+    name: "restored: places that it was not told of are off the way",
+    file: rewindOf,
+    find: "if (places.some((place) => !told.has(place))) return { places }\n",
+    replace: "",
+    tests: byRewind
+  },
+  {
+    name: "restored: that older changes are gone is not told",
+    file: rewindOf,
+    find: "if (lost) this.conflict(",
+    replace: "if (false) this.conflict(",
+    tests: byRewind
+  },
+  {
+    name: "restored: a folder is taken away with what others put there",
+    file: tree,
+    find: `if (node.kind === "folder" && node.entries?.size !== 0) return undefined\n`,
+    replace: "",
+    tests: byRewind
+  },
+  {
+    name: "restored: bytes are shared where more can be appended",
+    file: tree,
+    find: "bytes === undefined || bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes)",
+    replace: "bytes",
+    tests: byRewind
+  },
+  {
+    name: "restored: bytes are not counted",
+    file: tree,
+    find: "      this.#bytes += bytes?.length ?? 0\n      made",
+    replace: "      made",
+    tests: byRewind
+  },
+  {
+    name: "changes: a folder of the real one is moved without what it holds",
+    file: tree,
+    find: "const unlisted = found.node === undefined || !this.#isNoted(by) ? [] : unlistedOf(found.node)",
+    replace: "const unlisted: ReadonlyArray<Folder> = []",
+    tests: byRewind
+  },
+  {
+    name: "changes: of a file of two names one is noted",
+    file: tree,
+    find: `if (node.kind !== "file" || node.names === 1) return`,
+    replace: "if (node !== undefined) return",
+    tests: byRewind
+  },
+  {
+    name: "changes: a folder made on the way is nobody's",
+    file: tree,
+    find: "this.#put(this.#makeFolders(path.dirname(place), by)",
+    replace: "this.#put(this.#makeFolders(path.dirname(place))",
+    tests: byRewind
+  },
+  {
+    name: "changes: the mode is nobody's",
+    file: tree,
+    find: "    this.#became(node, was, placeOf(real), by)\n",
+    replace: "",
+    tests: byRewind
+  },
+  {
+    name: "changes: those at other places are one",
+    file: changesOf,
+    find: "b[i]!.session === session && b[i]!.place === place",
+    replace: "b[i]!.session === session",
+    tests: byRewind
+  },
+  {
+    name: "changes: a buffer that several share is counted each time",
+    file: changesOf,
+    find: "if (times === 0) this.#taken",
+    replace: "this.#taken",
+    tests: byRewind
+  },
+  {
+    name: "changes: the bytes of what is dropped are still counted",
+    file: changesOf,
+    find: "      this.#taken -= bytes.buffer.byteLength\n",
+    replace: "",
+    tests: byRewind
+  },
+  {
+    name: "changes: all are kept",
+    file: changesOf,
+    find: "if (this.#taken <= this.#max) break",
+    replace: "break",
+    tests: byRewind
+  },
+  {
+    name: "changes: it is not remembered of what the oldest were",
+    file: changesOf,
+    find: "      forgotten.add(path)\n",
+    replace: "",
+    tests: byRewind
+  },
+  {
+    name: "changes: a session that is not known any more is a new one",
+    file: changesOf,
+    find: "      this.#lost = true\n",
+    replace: "",
+    tests: byRewind
+  },
+  {
+    name: "changes: a task's are not those of who delegated it",
+    file: authorsOf,
+    find: "at = at.parent)",
+    replace: "at = undefined)",
+    tests: ["test/programs/restored.test.ts"]
+  },
+  {
+    name: "changes: a plain async handler's are nobody's",
+    file: authorsOf,
+    find: "around !== undefined && FiberId",
+    replace: "false && around !== undefined && FiberId",
+    tests: ["test/programs/restored.test.ts"]
+  },
+  {
+    name: "changes: those of a handler that was given up move on with its session",
+    file: "src/programs/bodies.ts",
+    find: "    lease.position = { row: journal.row, nextSeq: journal.nextSeq }\n",
+    replace: "",
+    tests: ["test/programs/restored.test.ts"]
+  },
+  {
+    name: "changes: a snapshot that is restored forgets them",
+    file: guest,
+    find: "next.changes = tree.changes",
+    replace: "next.changes = new Changes(setup.limits.changes)",
+    tests: ["test/programs/restored.test.ts"]
   }
 ]

@@ -3,6 +3,7 @@
  */
 import { FastCheck as fc } from "effect"
 import { assert, describe, it } from "vitest"
+import * as files from "../../../src/layers/virtual/files.js"
 import { type Author, Changes } from "../../../src/layers/virtual/Changes.js"
 import { Hand } from "../../../src/layers/virtual/Hand.js"
 import { rewind } from "../../../src/layers/virtual/rewind.js"
@@ -247,10 +248,27 @@ describe("what a session changed", () => {
     await restore(tree, "s", upTo(11))
     await hand(tree, "s", 20).appendFile(`${root}/log`, "x")
     assert.strictEqual(await read(tree, "log"), "01x")
+    await restore(tree, "s", upTo(13))
+    assert.strictEqual(await read(tree, "log"), "0123")
     await restore(tree, "s", upTo(14))
     assert.strictEqual(await read(tree, "log"), "01234")
     await restore(tree, "s", (place) => place === 20)
     assert.strictEqual(await read(tree, "log"), "01x")
+  })
+
+  it("is also the other name of a file, and the folders on the way to one", async () => {
+    const tree = make()
+    await hand(tree, "s", 5).writeFile(`${root}/a`, "1")
+    await hand(tree, "s", 6).link(`${root}/a`, `${root}/b`)
+    await hand(tree, "s", 7).writeFile(`${root}/a`, "2")
+    await hand(tree, "s", 7).chmod(`${root}/b`, 0o600)
+    const bytes = Buffer.from("x")
+    await files.write(tree, root, { path: "on/the/way", cwd: undefined, bytes, by: at("s", 8) })
+    assert.deepStrictEqual(await restore(tree, "s", upTo(6)), {
+      restored: ["a", "b", "on", "on/the", "on/the/way"],
+      conflicts: []
+    })
+    assert.deepStrictEqual([await read(tree, "a"), await read(tree, "b")], ["1", "1"])
   })
 
   it("is kept up to a number of bytes; what would need the oldest is told, and is never wrong", async () => {
