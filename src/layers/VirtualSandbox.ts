@@ -20,6 +20,13 @@
  * computes for long (`awk` over many lines) is waited for by the calls beside it, and by a timeout or an interruption for
  * `limits.grace` milliseconds; after that the thread is ended, and its files are lost as well.
  *
+ * **What it remembers.** Of each path that is changed for a session it keeps how it stood before and after: content, kind,
+ * permissions and a link's target, not times. `restore` of its port brings that back. What is done outside of any
+ * operation is nobody's, and what a snapshot brings as well. A command counts where it was begun; what a command or a
+ * handler changes that was given up counts where its operation has written last, and is not waited for: where it comes
+ * after a restoring, the next one finds it. A second name of a file comes back as a file of its own. To move or remove a
+ * folder of the folder below for a session all of it is listed. At most `limits.changes` bytes are kept.
+ *
  * Links of both kinds behave as on Linux; permissions are kept, but not enforced. Output is text: bytes that are no UTF-8
  * come as the characters of Latin-1 (and `printf '\377'` prints such a character). A command in the background (`&`) is
  * run to its end at once. What a loop printed before its timeout may be lost.
