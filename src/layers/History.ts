@@ -359,11 +359,12 @@ const make = (
     start: (journal, operationId, drafts, options = none) => append(journal, { operationId, drafts, options }),
     note: (journal, operationId, drafts, options = none) =>
       append(journal, { operationId, drafts, options, isNote: true }),
-    at: (journal, entry) =>
+    at: (journal, entry, entries) =>
       journal.conversation.goesBackTo(entry)
         ? Effect.succeed(undefined)
-        : Effect.map(store.read(journal.row.id, journal.row.incarnation, 1), (entries) =>
-            Conversation.from(entries, entry)
+        : Effect.map(
+            entries === undefined ? store.read(journal.row.id, journal.row.incarnation, 1) : Effect.succeed(entries),
+            (all) => Conversation.from(all, entry)
           ),
     append: (journal, operationId, drafts, options = none) =>
       // The session is owned since the operation's start: nothing is claimed here.

@@ -6,13 +6,18 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Stream from "effect/Stream"
 import { type Engine, engineOf, type Needs } from "../programs/engine.js"
+import { edit } from "../programs/edit.js"
 import { follow, replay } from "../programs/follow.js"
+import { fork } from "../programs/fork.js"
+import { label, labels } from "../programs/labels.js"
+import { moveTo, rewind } from "../programs/move.js"
 import { prompt } from "../programs/prompt.js"
 import * as programs from "../programs/sessions.js"
 import { shell } from "../programs/shell.js"
 import { skill } from "../programs/skill.js"
 import { submit, withdraw } from "../programs/submit.js"
 import { task } from "../programs/task.js"
+import { whatIf } from "../programs/whatIf.js"
 import type { AnySchema } from "../services/AnySchema.js"
 import type { Entry } from "../services/Entry.js"
 import type { CorruptRecord, SessionNotFound, SessionStoreError } from "../services/Errors.js"
@@ -20,15 +25,20 @@ import type { Event } from "../services/Event.js"
 import type { PromptOnBusy } from "../services/Operation.js"
 import type { Resuming } from "../services/Resuming.js"
 import {
+  type EditOptions,
+  type LabelOptions,
+  type MoveOptions,
   type PromptInput,
   type PromptOptions,
+  type RewindOptions,
   type Session,
   type SessionRef,
   Sessions,
   type ShellOptions,
   type SkillOptions,
   type SubmitOptions,
-  type TaskOptions
+  type TaskOptions,
+  type WhatIfOptions
 } from "../services/Session.js"
 import type * as Tool from "../services/Tool.js"
 
@@ -114,6 +124,45 @@ class Handle implements Session {
 
   shell(command: string, options?: ShellOptions) {
     return met(shell(this.ref, command, options))
+  }
+
+  fork(id: string, entry?: number | string) {
+    return Effect.map(met(fork(this.ref, id, entry)), (ref) => new Handle(ref, this.engine))
+  }
+
+  moveTo(target: number | string | null, options?: MoveOptions) {
+    return met(moveTo(this.ref, target, options))
+  }
+
+  rewind(options?: RewindOptions) {
+    return met(rewind(this.ref, options))
+  }
+
+  edit<const Tools extends ReadonlyArray<Tool.Listed> = [], Result extends AnySchema | undefined = undefined>(
+    entry: number,
+    input: PromptInput,
+    options?: EditOptions<Tools, Result>
+  ) {
+    return met(edit(this.ref, entry, input, options))
+  }
+
+  whatIf<
+    const Tools extends ReadonlyArray<Tool.Listed> = [],
+    Result extends AnySchema | undefined = undefined,
+    AgentRequirements = never
+  >(id: string, options: WhatIfOptions<Tools, Result, AgentRequirements>) {
+    return Effect.map(met(whatIf(this.ref, id, options)), (it) => ({
+      ...it,
+      session: new Handle(it.session as SessionRef, this.engine)
+    }))
+  }
+
+  label(name: string, entry?: number | null, options?: LabelOptions) {
+    return met(label(this.ref, name, entry, options))
+  }
+
+  get labels(): Effect.Effect<ReadonlyMap<string, number>, SessionNotFound | CorruptRecord | SessionStoreError> {
+    return met(labels(this.ref))
   }
 
   get history(): Effect.Effect<ReadonlyArray<Entry>, SessionNotFound | CorruptRecord | SessionStoreError> {

@@ -12,12 +12,14 @@ import type { Toolset } from "./toolset.js"
 import type { Wanted } from "./wanted.js"
 
 /**
- * Calls go to the tools, to the task tool, to the result that is wanted, or are refused with what would be right. What
+ * Calls that a record stands for get that, or are refused without one, where something is replayed. The others go to the tools, to the task tool, to the result that is wanted, or are refused with what would be right. What
  * a process had started that ended is run again only where that is harmless, and tasks are gone on with.
  */
 export const dispatcher =
   (running: Operation, tools: Toolset, wanted: Wanted | undefined, past: Past | undefined) =>
   (call: ToolCallPart): Dispatched<unknown> => {
+    const decision = running.replay?.decisionOn(call.id)
+    if (wanted?.verdict === undefined && decision !== undefined && decision._tag !== "Own") return decision
     const started = past?.wasStarted(call.id) === true
     if (wanted?.verdict !== undefined) return { _tag: "NotRun" }
     if (wanted?.takes(call) === true) {

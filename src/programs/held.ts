@@ -24,6 +24,7 @@ import { none as noSkills, type Skills } from "../services/Skill.js"
 import type { Lease } from "../services/SessionLock.js"
 import * as Usage from "../services/Usage.js"
 import type { Engine } from "./engine.js"
+import type { Replay } from "./Replay.js"
 
 /** An operation that holds its session. */
 export class Operation {
@@ -53,6 +54,8 @@ export class Operation {
   runtime: Runtime.Runtime<never> = Runtime.defaultRuntime
   /** The digest of its input, where its caller gave it its id. */
   key: string | undefined
+  /** The recorded results that stand for calls, where there are any. */
+  replay: Replay | undefined
   /** The turn that was begun last, and whether it has not ended. */
   turn = 0
   private inTurn = false

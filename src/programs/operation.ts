@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type { Conversation } from "../services/Conversation.js"
 import * as Draft from "../services/Draft.js"
 import type { Request } from "../services/Entry.js"
 import {
@@ -20,12 +21,13 @@ import type { HoldKind, OnBusy, OperationKind } from "../services/Operation.js"
 import type { SessionRef } from "../services/Session.js"
 import { none as noSkills, type Skills } from "../services/Skill.js"
 import type { Lease } from "../services/SessionLock.js"
+import type * as Workspace from "../services/Workspace.js"
 import { type Engine, engineOf, type Needs } from "./engine.js"
 import { Past } from "./Past.js"
 import { operationSpan } from "./spans.js"
 import { Operation } from "./held.js"
 import type { Done } from "./ends.js"
-import { enter, bodied, within } from "./bodies.js"
+import { enter, bodied, type Restore, within } from "./bodies.js"
 
 /** An operation's id as its caller gave it, and a digest of its input. */
 export interface Named {
@@ -39,6 +41,12 @@ export interface Named {
 export interface Prepared {
   readonly first: ReadonlyArray<Draft.Draft>
   readonly skills: Skills
+}
+
+/** Where the head goes before an operation's start, and the conversation there (`History.at`). */
+export interface Moving {
+  readonly to: number | null
+  readonly moved: Conversation | undefined
 }
 
 export interface OperationSpec<B = never, P = never> {
@@ -57,13 +65,17 @@ export interface OperationSpec<B = never, P = never> {
   /** Stored before the start in one write with it. */
   readonly before?: ((journal: Journal, operationId: string) => ReadonlyArray<Draft.Draft>) | undefined
   /**
+   * Asked while the session is held and nothing is written yet: where the head goes in one write with the start, if it
+   * goes anywhere. Asked anew each time that the start is tried. What it fails with the operation fails with, and nothing
+   * is written.
+   */
+  readonly moves?: ((engine: Engine, journal: Journal) => Effect.Effect<Moving | undefined, P>) | undefined
+  /**
    * Asked while the session is held and nothing is written yet, for what else is stored with the start, before `first`;
-   * gives nothing where nobody needs to look. It is told whether `before` goes back to before the last operation. What it
+   * gives nothing where nobody needs to look. It is told what the workspace tells where the start will stand. What it
    * fails with the operation fails with, and nothing is written.
    */
-  readonly prepare?:
-    | ((engine: Engine, journal: Journal, goesBack: boolean) => Effect.Effect<Prepared, P> | undefined)
-    | undefined
+  readonly prepare?: ((engine: Engine, told: Workspace.View) => Effect.Effect<Prepared, P> | undefined) | undefined
   /** Stored after the start in one write with it. */
   readonly first?: ReadonlyArray<Draft.Draft> | undefined
   /** Inputs of the store's inbox that `first` delivers, by their ids. */
@@ -117,7 +129,7 @@ export const operation = <A, E, R, B = never, P = never>(
   })
 
 /** A policy, of whose time some has passed. */
-const leftOf = (onBusy: OnBusy | undefined, passed: number): OnBusy | undefined =>
+export const leftOf = (onBusy: OnBusy | undefined, passed: number): OnBusy | undefined =>
   typeof onBusy === "object" && onBusy.timeout !== undefined
     ? { ...onBusy, timeout: Math.max(0, onBusy.timeout - passed) }
     : onBusy
@@ -145,7 +157,7 @@ const framed = <A, E, R, P>(
   lease: Lease,
   body: (operation: Operation) => Effect.Effect<Done<A>, E, R>
 ): Effect.Effect<A | Unfinished | RanBefore, E | P | FrameError, R> => {
-  const { before, first = [], kind, named, onBusy, request } = spec
+  const { before, first = [], kind, moves, named, request } = spec
   // What goes before the start is owed once another operation was interrupted for it: it is written in any case.
   const begin = () => engine.history.begin(ref.id, ref.incarnation, ref.journal)
   return Effect.uninterruptibleMask((restore) => {
@@ -157,27 +169,37 @@ const framed = <A, E, R, P>(
           ref.journal = journal
           if (journal.running !== null) return Effect.succeed(unfinished)
           // Where the history is as it was when the id was looked for, that still holds: the start is refused otherwise.
-          if (named === undefined || named.seen === journal.nextSeq) return prepared(journal, pause)
+          if (named === undefined || named.seen === journal.nextSeq) return moving(journal, pause)
           const ran = wasRun(engine, ref, named)
           return Effect.flatMap(before === undefined ? restore(ran) : ran, (isRun) =>
-            isRun ? Effect.succeed(ranBefore) : prepared(journal, pause)
+            isRun ? Effect.succeed(ranBefore) : moving(journal, pause)
           )
         }
       })
-    const prepared = (journal: Journal, pause: number): Ended => {
-      const owed = before?.(journal, lease.operationId) ?? []
-      const goesBack = owed.some(({ _tag }) => _tag === "HeadMoved")
-      const looking = spec.prepare?.(engine, journal, goesBack)
-      if (looking === undefined) return begun(journal, pause, owed, none)
+    const moving = (journal: Journal, pause: number): Ended =>
+      moves === undefined
+        ? prepared(journal, pause, undefined)
+        : Effect.flatMap(restore(moves(engine, journal)), (move) => prepared(journal, pause, move))
+    const prepared = (journal: Journal, pause: number, move: Moving | undefined): Ended => {
+      const owed = move === undefined ? (before?.(journal, lease.operationId) ?? []) : [Draft.headMoved(move.to)]
+      const looking = spec.prepare?.(engine, toldAt(journal, owed.length > 0, move?.moved))
+      const moved = move?.moved
+      if (looking === undefined) return begun(journal, pause, owed, moved, none)
       return Effect.matchCauseEffect(restore(looking), {
-        onSuccess: (it) => begun(journal, pause, owed, it),
+        onSuccess: (it) => begun(journal, pause, owed, moved, it),
         onFailure: (cause) =>
           before !== undefined && Cause.isInterrupted(cause)
-            ? begun(journal, pause, owed, none)
+            ? begun(journal, pause, owed, moved, none)
             : Effect.failCause(cause)
       })
     }
-    const begun = (journal: Journal, pause: number, owed: ReadonlyArray<Draft.Draft>, found: Prepared): Ended => {
+    const begun = (
+      journal: Journal,
+      pause: number,
+      owed: ReadonlyArray<Draft.Draft>,
+      moved: Conversation | undefined,
+      found: Prepared
+    ): Ended => {
       journal.start(lease.operationId)
       const running = new Operation(engine, clock, ref, lease, journal, lease.operationId)
       running.key = named?.key
@@ -185,7 +207,8 @@ const framed = <A, E, R, P>(
       running.skills = found.skills
       const end = enter(running, kind)
       const drafts = [...owed, Draft.operationStarted(kind, named?.key, request), ...found.first, ...first]
-      const options = spec.delivered === undefined ? undefined : { delivered: spec.delivered }
+      const { delivered } = spec
+      const options = delivered === undefined && moved === undefined ? undefined : { delivered, moved }
       return Effect.matchCauseEffect(engine.history.start(journal, running.id, drafts, options), {
         onFailure: (cause) => {
           end()
@@ -194,25 +217,45 @@ const framed = <A, E, R, P>(
         onSuccess: () => bodied(running, kind, end, restore, body)
       })
     }
-    /** Another engine holds the session, or was quicker by a step: looks again after a while, where the policy waits. */
-    const wait = (cause: Cause.Cause<SessionNotFound | SessionOwned | StoreError>, pause: number): Ended => {
-      if (cause._tag !== "Fail") return Effect.failCause(cause as Cause.Cause<FrameError>)
-      const { error } = cause
-      if (error._tag === "StaleLease" && error.reason !== "delivered") return start(pause)
-      if (error._tag !== "SessionOwned") return Effect.fail(error)
-      const until = waitsUntil(onBusy, asked)
-      const now = clock.unsafeCurrentTimeMillis()
-      if (until <= now) return busyElsewhere(error, kind)
-      return Effect.zipRight(
-        restore(Effect.sleep(Math.min(pause, until - now))),
-        Effect.suspend(() => start(Math.min(pause * 1.5, engine.leases.poll)))
-      )
-    }
+    const wait = (cause: Cause.Cause<SessionNotFound | SessionOwned | StoreError>, pause: number): Ended =>
+      tryAgain(engine, clock, spec, asked, restore, cause, pause, start)
     return start(firstPause)
   })
 }
 
 const none: Prepared = { first: [], skills: noSkills }
+
+/** What the workspace tells, as it was recorded last on the way to where an operation's start will stand. */
+const toldAt = ({ conversation }: Journal, goesBack: boolean, moved: Conversation | undefined): Workspace.View =>
+  moved !== undefined ? moved.workspace : goesBack ? conversation.workspaceBefore : conversation.workspace
+
+/**
+ * What becomes of a first write that was refused: where another engine was quicker by a step it is tried again, and
+ * where one holds the session, after a while, as long as the policy waits.
+ */
+export const tryAgain = <A, E, R>(
+  engine: Engine,
+  clock: Clock.Clock,
+  { kind, onBusy }: { readonly kind: HoldKind; readonly onBusy?: OnBusy | undefined },
+  /** When the session was asked for, in milliseconds since the epoch. */
+  asked: number,
+  restore: Restore,
+  cause: Cause.Cause<SessionNotFound | SessionOwned | StoreError>,
+  pause: number,
+  start: (pause: number) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | FrameError, R> => {
+  if (cause._tag !== "Fail") return Effect.failCause(cause as Cause.Cause<FrameError>)
+  const { error } = cause
+  if (error._tag === "StaleLease" && error.reason !== "delivered") return start(pause)
+  if (error._tag !== "SessionOwned") return Effect.fail(error)
+  const until = waitsUntil(onBusy, asked)
+  const now = clock.unsafeCurrentTimeMillis()
+  if (until <= now) return busyElsewhere(error, kind)
+  return Effect.zipRight(
+    restore(Effect.sleep(Math.min(pause, until - now))),
+    Effect.suspend(() => start(Math.min(pause * 1.5, engine.leases.poll)))
+  )
+}
 
 /** Whether an operation was run meanwhile under its id, by another engine: one that was interrupted runs again. */
 const wasRun = ({ store }: Engine, ref: SessionRef<unknown>, { id }: Named): Effect.Effect<boolean, StoreError> =>
@@ -223,7 +266,7 @@ const wasRun = ({ store }: Engine, ref: SessionRef<unknown>, { id }: Named): Eff
   )
 
 /** The pause before the second look at a session that another engine holds, in milliseconds. */
-const firstPause = 20
+export const firstPause = 20
 
 /** Until when a policy waits, in milliseconds since the epoch. */
 const waitsUntil = (onBusy: OnBusy | undefined, asked: number): number => {

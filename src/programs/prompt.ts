@@ -12,6 +12,7 @@ import {
   type RecoveryExhausted,
   ResultUnavailable,
   type SessionStoreError,
+  type StoreError,
   type ToolNameConflict
 } from "../services/Errors.js"
 import type { Call } from "../services/History.js"
@@ -46,6 +47,7 @@ import { resumed, type ResumeSpec } from "./resumed.js"
 import { named, once } from "./once.js"
 import { replyOf } from "./outcome.js"
 import type { Past } from "./Past.js"
+import { Replay } from "./Replay.js"
 import { requestOf, turnOptionsOf } from "./request.js"
 import { endStrays } from "./strays.js"
 import { toolProblem, withFlatTools } from "./toolset.js"
@@ -187,7 +189,7 @@ export const resumePrompt = <R>(
     const { request } = past.start
     const wanted = wantedAgain(ref.agent.resultSchema, request?.result)
     const body = Effect.zipRight(
-      endStrays(running, past),
+      Effect.zipRight(endStrays(running, past), replayAgain(running, past)),
       Effect.flatMap(skillsAgain(running.ref, running.engine, running.journal), (skills) => {
         running.skills = skills
         return turns(running, turnOptionsOf(request), wanted, inherited?.call, past)
@@ -195,6 +197,16 @@ export const resumePrompt = <R>(
     )
     return body as Effect.Effect<Done<Reply>, PromptError | ResultError<AnySchema>, R>
   })
+
+/** What was replayed is so again, from where that was cut. */
+const replayAgain = (running: Operation, past: Past): Effect.Effect<void, StoreError> => {
+  const replay = past.start.request?.replay
+  if (replay === undefined) return Effect.void
+  const { engine, ref } = running
+  return Effect.map(engine.store.read(ref.id, ref.incarnation, 1, past.start.id - 1), (entries) => {
+    running.replay = Replay.again(entries, replay, past)
+  })
+}
 
 /** The result as it was asked for: by the agent's schema where that is the one. */
 const wantedAgain = (own: AnySchema | undefined, result: unknown): Wanted | undefined => {
@@ -205,10 +217,10 @@ const wantedAgain = (own: AnySchema | undefined, result: unknown): Wanted | unde
 }
 
 /** What the workspace of a session tells when an operation begins. */
-const looking =
+export const looking =
   (ref: SessionRef<unknown>): NonNullable<OperationSpec["prepare"]> =>
-  (engine, journal, goesBack) =>
-    prepare(ref, engine, journal, goesBack)
+  (engine, told) =>
+    prepare(ref, engine, told)
 
 /** What can be told to be wrong before the session is asked for. */
 export const checked = <A, E, R>(

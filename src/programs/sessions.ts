@@ -185,7 +185,7 @@ const refOf = <R>(engine: Engine, agent: Agent.Agent<R>, row: SessionRow | NewSe
 const isElsewhere = ({ history }: Engine, { leased, owner }: SessionRow): boolean => leased && owner !== history.owner
 
 /** A handle's context: the span of whoever opened the session is not the parent of what is done with it later. */
-const kept = (context: Context.Context<never>): Context.Context<never> => {
+export const kept = (context: Context.Context<never>): Context.Context<never> => {
   if (!context.unsafeMap.has(Tracer.ParentSpan.key)) return context
   let without = spanless.get(context)
   if (without === undefined) {

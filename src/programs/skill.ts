@@ -73,8 +73,8 @@ const prepareWith =
     name: string,
     content: ReadonlyArray<UserPart>
   ): NonNullable<OperationSpec<never, SkillNotFound>["prepare"]> =>
-  (engine, journal) => {
-    const known = prepare(ref, engine, journal)
+  (engine, told) => {
+    const known = prepare(ref, engine, told)
     if (known === undefined) return new SkillNotFound({ skill: cleanText(name), known: [] })
     return Effect.flatMap(known, ({ first, skills, view }) => {
       const found = skills.get(name)

@@ -22,12 +22,15 @@ import { type Content, describe, isContent, type ToolProblem } from "../services
 import { CallContext } from "./CallContext.js"
 import { isShutdown, tellUnstored } from "./ends.js"
 import type { Operation } from "./held.js"
+import type { Recorded } from "./Replay.js"
 import { toolSpan } from "./spans.js"
 import { contentOf, fit, textOf } from "./toolResult.js"
 
 /** What becomes of a call: it is refused with what the model is told, or a handler takes it. */
 export type Dispatched<R> =
   | { readonly _tag: "Refused"; readonly text: string }
+  /** It is not run: another call's result stands for its own. */
+  | { readonly _tag: "Recorded"; readonly entry: Recorded }
   /** The work was finished before its turn came. */
   | { readonly _tag: "NotRun" }
   /** It was started when its process ended, and running it again may do harm. */
@@ -53,13 +56,19 @@ export const toolCalls = <R>(
   calls: ReadonlyArray<ToolCallPart>,
   limits: LimitValues,
   dispatch: (call: ToolCallPart) => Dispatched<R>
-): Effect.Effect<void, StoreError, R> =>
-  Effect.uninterruptibleMask((restore) =>
+): Effect.Effect<void, StoreError, R> => {
+  const run = Effect.uninterruptibleMask((restore) =>
     Effect.withFiberRuntime<void, StoreError, R>((fiber) => {
       const run = new Calls(operation, calls, limits, dispatch, operation.runtime as Runtime.Runtime<R>, fiber, restore)
       return Effect.tapErrorCause(run.step(), () => run.stop())
     })
   )
+  const { replay, turn } = operation
+  if (replay === undefined) return run
+  // Who is interrupted while somebody is asked has begun none of them: their ends are stored with the operation's.
+  const isRun = (call: ToolCallPart) => dispatch(call)._tag === "Handled"
+  return Effect.zipRight(replay.decide(calls.slice(0, limits.toolCalls), turn, isRun), run)
+}
 
 /** A call whose handler is at work. */
 interface Running {
@@ -116,6 +125,7 @@ class Calls<R> {
         ready.push({ call, handled: dispatched })
         if (!dispatched.started) drafts.push(Draft.toolStarted(call.id, call.name))
       } else if (dispatched._tag === "Refused") drafts.push(this.settled(call, "failure", dispatched.text))
+      else if (dispatched._tag === "Recorded") drafts.push(this.repeated(call, dispatched.entry))
       else {
         const outcome = dispatched._tag === "Unknown" ? "unknown" : "not-run"
         drafts.push(this.settled(call, outcome, explain(outcome)))
@@ -299,6 +309,14 @@ class Calls<R> {
     if ("problem" in it) return this.settled(call, "failure", it.problem)
     this.unsettled--
     return Draft.toolSettled(call.id, call.name, "success", it.text, it.cutFrom, it.content)
+  }
+
+  private repeated(
+    { id, name }: ToolCallPart,
+    { content, cutFrom, id: place, outcome, result }: Recorded
+  ): Draft.Draft {
+    this.unsettled--
+    return Draft.toolSettled(id, name, outcome, result, cutFrom, content, place)
   }
 
   private settled(call: ToolCallPart, outcome: ToolOutcome, text: string): Draft.Draft {

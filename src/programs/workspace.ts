@@ -39,17 +39,14 @@ export const skillsFolder = ".agents/skills"
 
 /**
  * What an operation with turns finds out before its start: what the workspace tells, recorded where that is not what
- * was recorded last, or before the last operation where its start goes back to that. `undefined` where the session has
- * neither a workspace nor skills.
+ * it told `before`. `undefined` where the session has neither a workspace nor skills.
  */
 export const prepare = (
   ref: SessionRef<unknown>,
   engine: Engine,
-  { conversation }: Journal,
-  goesBack = false
+  before: Workspace.View
 ): Effect.Effect<Prepared & Found> | undefined => {
   const files = filesOf(engine, ref.agent)
-  const before = goesBack ? conversation.workspaceBefore : conversation.workspace
   if (files === undefined && ref.agent.skills.length === 0 && before === Workspace.nothing) return undefined
   return Effect.map(look(files, ref.agent, ref.cwd, before), ({ skills, view }) => ({
     skills,

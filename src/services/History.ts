@@ -201,11 +201,12 @@ export class History extends Context.Tag("baton/History")<
 
     /**
      * The conversation as it stands at an entry, for a head that is to move there; `undefined` where the journal can go
-     * there by itself. The entry has to be there. Reads the whole history.
+     * there by itself. The entry has to be there. Reads the whole history, unless it is given.
      */
     readonly at: (
       journal: Journal,
-      entry: number | null
+      entry: number | null,
+      entries?: ReadonlyArray<Entry>
     ) => Effect.Effect<Conversation | undefined, SessionStoreError | CorruptRecord>
 
     /**

@@ -6,10 +6,11 @@ import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type * as Agent from "./Agent.js"
 import type { AnySchema, ContextOf, ValueOf } from "./AnySchema.js"
-import type { Entry, FinishReason, UserPart } from "./Entry.js"
+import type { Entry, FinishReason, ToolCallPart, UserPart } from "./Entry.js"
 import type {
   AgentNotFound,
   CorruptRecord,
+  EntryNotFound,
   InvalidInput,
   InvalidSessionId,
   LimitReached,
@@ -35,7 +36,7 @@ import type { OwnLimits } from "./Limits.js"
 import type { Thinking } from "./Model.js"
 import type { OnBusy, PromptOnBusy } from "./Operation.js"
 import type { Resuming } from "./Resuming.js"
-import type { ExecResult } from "./Sandbox.js"
+import type { ExecResult, Restored } from "./Sandbox.js"
 import type { SessionRow } from "./SessionStore.js"
 import type * as Tool from "./Tool.js"
 import type { UsageReport } from "./Usage.js"
@@ -199,12 +200,103 @@ export interface ShellOptions extends OperationOptions {
   readonly timeout?: number | undefined
 }
 
+export interface MoveOptions {
+  /** What to do when the session is held; default `"reject"`. */
+  readonly onBusy?: OnBusy | undefined
+  /**
+   * Whether the sandbox's files that the session changed go back too, where the sandbox keeps how they were: the virtual
+   * one does. Default `false`.
+   */
+  readonly files?: boolean | undefined
+}
+
+/** The head moved. */
+export interface Moved {
+  /** Where the conversation stood before: its last entry, or `null` where it had none. */
+  readonly from: number | null
+  readonly to: number | null
+  /** The entry by which the head moved; `undefined` where it was there already, and nothing was written. */
+  readonly entry: number | undefined
+  /** What became of the sandbox's files, where they were to go back too. */
+  readonly files?: Restored
+}
+
+export interface RewindOptions extends MoveOptions {
+  /** How many prompts, skills, tasks and commands are left behind, from 1; default 1. */
+  readonly steps?: number | undefined
+}
+
+/** The head moved to before something that was asked. */
+export interface Rewound extends Moved {
+  /** What was asked, in the words of whoever asked. */
+  readonly input: ReadonlyArray<UserPart>
+}
+
+export interface LabelOptions {
+  /** What to do when the session is held; default `"reject"`. */
+  readonly onBusy?: OnBusy | undefined
+}
+
+/** An entry has a name; `null`: none has it any more. */
+export interface Labelled {
+  readonly label: string
+  readonly entry: number | null
+}
+
+export interface EditOptions<
+  Tools extends ReadonlyArray<Tool.Listed> = [],
+  Result extends AnySchema | undefined = undefined
+>
+  extends TurnOptions<Tools, Result>, OperationOptions {}
+
+/**
+ * What becomes of a call in a what-if that has no record: it is run, it is refused with an answer that says so, or whoever
+ * asks is asked each time. One that cannot be asked any more, because its process ended, refuses.
+ */
+export type Unrecorded = "run" | "refuse" | ((call: UnrecordedCall) => Effect.Effect<boolean>)
+
+/** A call that has no record. */
+export type UnrecordedCall = Pick<ToolCallPart, "id" | "name" | "args">
+
+export interface WhatIfOptions<
+  Tools extends ReadonlyArray<Tool.Listed> = [],
+  Result extends AnySchema | undefined = undefined,
+  AgentRequirements = never
+> extends TurnOptions<Tools, Result> {
+  /**
+   * The entry to go on from, by its place or its name; `null`: before the first. One within a turn, a reply with calls or a
+   * result of one, stands for the end of that turn.
+   */
+  readonly from: number | string | null
+  /** What is asked there; without it the conversation has to end there with something that a model answers. */
+  readonly input?: PromptInput | undefined
+  /** Default `"refuse"`. */
+  readonly unrecorded?: Unrecorded | undefined
+  /** Answers in place of the session's own. */
+  readonly agent?: Agent.Agent<AgentRequirements> | undefined
+}
+
+/** What would have been: a reply, and the session in which it was given. */
+export interface WhatIf<A = unknown> extends Reply<A> {
+  readonly session: Session
+}
+
 export type OperationError = LockError | SessionNotFound | StoreError | OperationConflict | RecoveryExhausted
 
 export type PromptError = OperationError | InvalidInput | ToolNameConflict | ModelError | LimitReached | NoProgress
 
 /** What can be wrong besides, where a structured result was asked for. */
 export type ResultError<Result> = Result extends AnySchema ? ResultUnavailable : never
+
+export type ForkError = InvalidSessionId | SessionAlreadyExists | SessionNotFound | EntryNotFound | StoreError
+
+export type MoveError = LockError | SessionNotFound | StoreError | EntryNotFound | InvalidInput | SandboxError
+
+export type LabelError = LockError | SessionNotFound | StoreError | EntryNotFound | InvalidInput
+
+export type EditError = PromptError | EntryNotFound
+
+export type WhatIfError = PromptError | ForkError
 
 export type SubmitError = InvalidInput | OperationConflict | SessionNotFound | StoreError
 
@@ -284,6 +376,56 @@ export interface Session {
   readonly withdraw: (operationId: string) => Effect.Effect<boolean, SessionStoreError>
   /** Runs a command in the sandbox and records it as if the model had run it. A non-zero exit is a value. */
   readonly shell: (command: string, options?: ShellOptions) => Effect.Effect<ExecResult, ShellError>
+  /**
+   * A new session that shares the entries up to one of them, by default the last, which may be told by its name too. What
+   * was open there it has as interrupted. Asks nobody for the session, which may be at work, and writes nothing to it.
+   * Children stay the original's. Interrupted, it was made or not.
+   */
+  readonly fork: (id: string, entry?: number | string) => Effect.Effect<Session, ForkError>
+  /**
+   * The next operation goes on from an entry, which may be any of the history; a name tells it too, and `null` is before
+   * the first. Nothing is lost. Nothing is written where the conversation stands there.
+   */
+  readonly moveTo: (target: number | string | null, options?: MoveOptions) => Effect.Effect<Moved, MoveError>
+  /** Moves to before the last prompts, skills, tasks and commands, and gives what was asked there. */
+  readonly rewind: (options?: RewindOptions) => Effect.Effect<Rewound, MoveError>
+  /**
+   * Prompts with another input in place of one that was said, in one write: the conversation goes on from before it. As
+   * `prompt` otherwise. What was said since is kept and not seen.
+   */
+  readonly edit: <
+    const Tools extends ReadonlyArray<Tool.Listed> = [],
+    Result extends AnySchema | undefined = undefined
+  >(
+    entry: number,
+    input: PromptInput,
+    options?: EditOptions<Tools, Result>
+  ) => Effect.Effect<
+    Reply<ValueOf<Result>>,
+    EditError | ResultError<Result>,
+    Tool.Requirements<Tools[number]> | ContextOf<Result>
+  >
+  /**
+   * Runs turns from an earlier entry in a new session, a fork: calls that are recorded after that entry, by tool and
+   * arguments, get the results that they had, and nothing is run for them. The session itself stays as it is. What
+   * fails or is interrupted leaves the fork.
+   */
+  readonly whatIf: <
+    const Tools extends ReadonlyArray<Tool.Listed> = [],
+    Result extends AnySchema | undefined = undefined,
+    AgentRequirements = never
+  >(
+    id: string,
+    options: WhatIfOptions<Tools, Result, AgentRequirements>
+  ) => Effect.Effect<
+    WhatIf<ValueOf<Result>>,
+    WhatIfError | ResultError<Result>,
+    Tool.Requirements<Tools[number]> | ContextOf<Result> | AgentRequirements
+  >
+  /** Names an entry, by default the one that the conversation stands at, or takes a name away (`null`). */
+  readonly label: (label: string, entry?: number | null, options?: LabelOptions) => Effect.Effect<Labelled, LabelError>
+  /** The entries that have names. */
+  readonly labels: Effect.Effect<ReadonlyMap<string, number>, SessionNotFound | CorruptRecord | SessionStoreError>
   /** The entries so far. */
   readonly history: Effect.Effect<ReadonlyArray<Entry>, SessionNotFound | CorruptRecord | SessionStoreError>
   /** What happens from now on. Never ends. */
