@@ -59,7 +59,9 @@ export const rewind = (ref: SessionRef<unknown>, given?: RewindOptions): Effect.
 
 const plainSteps = (options: RewindOptions | undefined): unknown => {
   const plain = plainOptions(options)
-  return plain instanceof InvalidInput ? 1 : (plain?.steps ?? 1)
+  // What is wrong with them as a whole is told later.
+  const steps = plain instanceof InvalidInput ? undefined : plain?.steps
+  return steps === undefined ? 1 : steps
 }
 
 type Started = Extract<Entry, { readonly _tag: "OperationStarted" }>

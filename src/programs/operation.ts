@@ -203,7 +203,7 @@ const framed = <A, E, R, P>(
       journal.start(lease.operationId)
       const running = new Operation(engine, clock, ref, lease, journal, lease.operationId)
       running.key = named?.key
-      running.from = journal.nextSeq
+      running.from = journal.nextSeq + owed.length
       running.skills = found.skills
       const end = enter(running, kind)
       const drafts = [...owed, Draft.operationStarted(kind, named?.key, request), ...found.first, ...first]

@@ -117,3 +117,75 @@ describe("Sessions", () => {
     expectTypeOf(use).toBeFunction()
   })
 })
+
+describe("a session as a tree", () => {
+  type Tags<E> = E extends { readonly _tag: infer Tag } ? Tag : never
+  const Verdict = Schema.Struct({ ok: Schema.Boolean })
+
+  it("edit gives what a prompt gives, and is never delivered to another", () => {
+    const use = (session: Sessions.Session) => {
+      const plain = session.edit(2, "x")
+      expectTypeOf<Effect.Effect.Success<typeof plain>>().toEqualTypeOf<Sessions.Reply<undefined>>()
+      expectTypeOf<Effect.Effect.Context<typeof plain>>().toEqualTypeOf<never>()
+      const valued = session.edit(2, "x", { resultSchema: Verdict, tools: [ticket], onBusy: "interrupt" })
+      expectTypeOf<Effect.Effect.Success<typeof valued>>().toEqualTypeOf<Sessions.Reply<{ readonly ok: boolean }>>()
+      expectTypeOf<Effect.Effect.Context<typeof valued>>().toEqualTypeOf<Tickets>()
+      expectTypeOf<
+        Exclude<Effect.Effect.Error<typeof plain>, Sessions.PromptError>
+      >().toEqualTypeOf<Errors.EntryNotFound>()
+      // @ts-expect-error a text that joins takes nothing's place
+      void session.edit(2, "x", { onBusy: "steer" })
+      // @ts-expect-error nor is anything left to roll back
+      void session.edit(2, "x", { onBusy: "rollback" })
+    }
+    expectTypeOf(use).toBeFunction()
+  })
+
+  it("a what-if gives a reply and the session of it, and asks for what its agent's tools need", () => {
+    const use = (session: Sessions.Session) => {
+      const plain = session.whatIf("w", { from: 2 })
+      expectTypeOf<Effect.Effect.Success<typeof plain>>().toEqualTypeOf<Sessions.WhatIf<undefined>>()
+      expectTypeOf<Effect.Effect.Success<typeof plain>["session"]>().toEqualTypeOf<Sessions.Session>()
+      expectTypeOf<Effect.Effect.Context<typeof plain>>().toEqualTypeOf<never>()
+      const valued = session.whatIf("w", {
+        from: null,
+        input: "x",
+        agent,
+        resultSchema: Verdict,
+        unrecorded: ({ name }) => Effect.succeed(name === "ticket")
+      })
+      expectTypeOf<Effect.Effect.Success<typeof valued>["value"]>().toEqualTypeOf<{ readonly ok: boolean }>()
+      expectTypeOf<Effect.Effect.Context<typeof valued>>().toEqualTypeOf<Tickets>()
+      expectTypeOf<Exclude<Tags<Effect.Effect.Error<typeof valued>>, Tags<Sessions.PromptError>>>().toEqualTypeOf<
+        "InvalidSessionId" | "SessionAlreadyExists" | "EntryNotFound" | "ResultUnavailable"
+      >()
+      // @ts-expect-error an entry has to be named
+      void session.whatIf("w", { input: "x" })
+      // @ts-expect-error who is asked answers yes or no
+      void session.whatIf("w", { from: 2, unrecorded: () => Effect.succeed("yes") })
+    }
+    expectTypeOf(use).toBeFunction()
+  })
+
+  it("forks and moves say what they give and can fail with", () => {
+    const use = (session: Sessions.Session) => {
+      const forked = session.fork("f", "label")
+      expectTypeOf<Effect.Effect.Success<typeof forked>>().toEqualTypeOf<Sessions.Session>()
+      expectTypeOf<Tags<Effect.Effect.Error<typeof forked>>>().toEqualTypeOf<
+        | "InvalidSessionId"
+        | "SessionAlreadyExists"
+        | "SessionNotFound"
+        | "EntryNotFound"
+        | "StaleLease"
+        | "SessionStoreError"
+        | "CorruptRecord"
+      >()
+      expectTypeOf<Effect.Effect.Success<ReturnType<typeof session.moveTo>>>().toEqualTypeOf<Sessions.Moved>()
+      expectTypeOf<Effect.Effect.Success<ReturnType<typeof session.rewind>>>().toEqualTypeOf<Sessions.Rewound>()
+      expectTypeOf<Effect.Effect.Success<typeof session.labels>>().toEqualTypeOf<ReadonlyMap<string, number>>()
+      // @ts-expect-error a name is no entry to be named
+      void session.label("a", "b")
+    }
+    expectTypeOf(use).toBeFunction()
+  })
+})
