@@ -10,7 +10,7 @@ import type { EditError, EditOptions, PromptInput, Reply, ResultError, SessionRe
 import type * as Tool from "../services/Tool.js"
 import type { Needs } from "./engine.js"
 import type { Operation } from "./held.js"
-import { find, standsAt } from "./log.js"
+import { find, standsAt, wholeOf } from "./log.js"
 import { ownParts } from "./move.js"
 import { named, once } from "./once.js"
 import { type Moving, operation, type OperationSpec } from "./operation.js"
@@ -65,18 +65,15 @@ type EditFailure = EditError
 
 const movesBefore =
   (ref: SessionRef<unknown>, entry: number): NonNullable<OperationSpec<never, EditFailure>["moves"]> =>
-  ({ history, store }, journal) =>
-    Effect.flatMap(
-      store.read(ref.id, ref.incarnation, 1),
-      (entries): Effect.Effect<Moving | undefined, EditFailure> => {
-        const at = find(ref.id, entries, entry)
-        if (at instanceof EntryNotFound) return at
-        const to = before(entries, entries[at! - 1]!)
-        if (to instanceof InvalidInput) return to
-        if (standsAt(entries, journal.head) === standsAt(entries, to)) return Effect.succeed(undefined)
-        return Effect.map(history.at(journal, to, entries), (moved) => ({ to, moved }))
-      }
-    )
+  (engine, journal) =>
+    Effect.flatMap(wholeOf(engine, ref, journal), (entries): Effect.Effect<Moving | undefined, EditFailure> => {
+      const at = find(ref.id, entries, entry)
+      if (at instanceof EntryNotFound) return at
+      const to = before(entries, entries[at! - 1]!)
+      if (to instanceof InvalidInput) return to
+      if (standsAt(entries, journal.head) === standsAt(entries, to)) return Effect.succeed(undefined)
+      return Effect.map(engine.history.at(journal, to, entries), (moved) => ({ to, moved }))
+    })
 
 /** The entry before an input, or before the operation that began with it. */
 const before = (entries: ReadonlyArray<Entry>, entry: Entry): number | null | InvalidInput => {

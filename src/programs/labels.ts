@@ -9,7 +9,7 @@ import type { Labelled, LabelError, LabelOptions, SessionRef } from "../services
 import * as SessionId from "../services/SessionId.js"
 import { engineOf, type Needs } from "./engine.js"
 import { plainOptions, policyProblem } from "./input.js"
-import { find, labelsOf, standsAt } from "./log.js"
+import { find, labelsOf, standsAt, wholeOf } from "./log.js"
 import { noted } from "./noted.js"
 import type { FrameError } from "./operation.js"
 
@@ -36,8 +36,8 @@ export const label = (
         : new InvalidInput({ path: "entry", reason: "it is not the place of an entry" }))
     if (problem !== undefined) return problem
     const spec = { kind: "label" as const, onBusy: options?.onBusy }
-    return noted<Labelled, LabelError>(ref, spec, ({ store }, journal) =>
-      Effect.flatMap(store.read(ref.id, ref.incarnation, 1), (entries): NoteOf => {
+    return noted<Labelled, LabelError>(ref, spec, (engine, journal) =>
+      Effect.flatMap(wholeOf(engine, ref, journal), (entries): NoteOf => {
         const at = entry === undefined ? standsAt(entries, journal.head) : find(ref.id, entries, entry)
         if (typeof at === "object" && at !== null) return at
         if (entry === undefined && at === null) {

@@ -1,10 +1,34 @@
 /**
  * Finding one's way in a whole history: what is on the way to an entry, and what entries are called.
  */
+import type * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
 import type { Entry } from "../services/Entry.js"
-import { EntryNotFound, InvalidInput } from "../services/Errors.js"
+import { EntryNotFound, InvalidInput, StaleLease, type StoreError } from "../services/Errors.js"
+import type { Journal } from "../services/History.js"
 import { cleanText } from "../services/Json.js"
+import type { SessionRef } from "../services/Session.js"
 import * as SessionId from "../services/SessionId.js"
+import type { Engine } from "./engine.js"
+
+/**
+ * The whole history of a session that is held, as its journal knows it. Others may have written to a session at rest
+ * unseen by its journal: that is refused as a write would be, and the journal reads what is new when it begins again.
+ */
+export const wholeOf = (
+  { store }: Engine,
+  { id, incarnation }: SessionRef<unknown>,
+  journal: Journal
+): Effect.Effect<ReadonlyArray<Entry>, StoreError> =>
+  Effect.flatMap(store.read(id, incarnation, 1), (entries): Effect.Effect<ReadonlyArray<Entry>, StaleLease> => {
+    if (entries.length === journal.nextSeq - 1) return Effect.succeed(entries)
+    journal.atRest = false
+    return new StaleLease({ session: id, reason: "sequence" })
+  })
+
+/** Whether a look at a history found that others have written to it. */
+export const isBehind = (cause: Cause.Cause<unknown>): boolean =>
+  cause._tag === "Fail" && cause.error instanceof StaleLease && cause.error.reason === "sequence"
 
 /** An entry by its place or its name. */
 export type Named = number | string

@@ -10,7 +10,7 @@ import { Sandbox } from "../services/Sandbox.js"
 import type { Moved, MoveError, MoveOptions, RewindOptions, Rewound, SessionRef } from "../services/Session.js"
 import { type Engine, engineOf, type Needs } from "./engine.js"
 import { plainOptions, policyProblem } from "./input.js"
-import { entryProblem, find, type Named, standsAt, wayTo } from "./log.js"
+import { entryProblem, find, type Named, standsAt, wayTo, wholeOf } from "./log.js"
 import { type Note, noted } from "./noted.js"
 
 /**
@@ -111,9 +111,9 @@ const moving = <More extends object>(
         ? new InvalidInput({ path: "files", reason: "the sandbox keeps no earlier state of its files" })
         : undefined)
     if (problem !== undefined) return problem
-    return noted<Moved & More, MoveError>(ref, { kind: "move", onBusy }, ({ history, store }, journal) =>
+    return noted<Moved & More, MoveError>(ref, { kind: "move", onBusy }, (engine, journal) =>
       Effect.flatMap(
-        store.read(ref.id, ref.incarnation, 1),
+        wholeOf(engine, ref, journal),
         (entries): Effect.Effect<Note<Moved & More, MoveError>, MoveError> => {
           const found = target(entries, journal.head)
           if (!("to" in found)) return found
@@ -130,7 +130,7 @@ const moving = <More extends object>(
             )
           }
           if (isThere) return Effect.succeed({ drafts: [], after: Effect.suspend(after) })
-          return Effect.map(history.at(journal, to, entries), (conversation) => ({
+          return Effect.map(engine.history.at(journal, to, entries), (conversation) => ({
             drafts: [Draft.headMoved(to)],
             moved: conversation,
             after: Effect.suspend(after)

@@ -11,6 +11,7 @@ import type { Journal } from "../services/History.js"
 import type { HoldKind, OnBusy } from "../services/Operation.js"
 import type { SessionRef } from "../services/Session.js"
 import { type Engine, engineOf, type Needs } from "./engine.js"
+import { isBehind } from "./log.js"
 import { firstPause, type FrameError, leftOf, tryAgain } from "./operation.js"
 
 /** What is to be written, if anything is. */
@@ -51,7 +52,10 @@ export const noted = <A, E>(
           onSuccess: (journal): Ended => {
             ref.journal = journal
             if (journal.running !== null) return Effect.succeed(unfinished)
-            return Effect.flatMap(restore(look(engine, journal)), (note) => write(journal, note, pause))
+            return Effect.matchCauseEffect(restore(look(engine, journal)), {
+              onFailure: (cause) => (isBehind(cause) ? start(pause) : Effect.failCause(cause)),
+              onSuccess: (note) => write(journal, note, pause)
+            })
           }
         })
       const write = (journal: Journal, { drafts, moved, after }: Note<A, E>, pause: number): Ended => {

@@ -23,6 +23,7 @@ import { none as noSkills, type Skills } from "../services/Skill.js"
 import type { Lease } from "../services/SessionLock.js"
 import type * as Workspace from "../services/Workspace.js"
 import { type Engine, engineOf, type Needs } from "./engine.js"
+import { isBehind } from "./log.js"
 import { Past } from "./Past.js"
 import { operationSpan } from "./spans.js"
 import { Operation } from "./held.js"
@@ -69,7 +70,7 @@ export interface OperationSpec<B = never, P = never> {
    * goes anywhere. Asked anew each time that the start is tried. What it fails with the operation fails with, and nothing
    * is written.
    */
-  readonly moves?: ((engine: Engine, journal: Journal) => Effect.Effect<Moving | undefined, P>) | undefined
+  readonly moves?: ((engine: Engine, journal: Journal) => Effect.Effect<Moving | undefined, P | StoreError>) | undefined
   /**
    * Asked while the session is held and nothing is written yet, for what else is stored with the start, before `first`;
    * gives nothing where nobody needs to look. It is told what the workspace tells where the start will stand. What it
@@ -179,7 +180,10 @@ const framed = <A, E, R, P>(
     const moving = (journal: Journal, pause: number): Ended =>
       moves === undefined
         ? prepared(journal, pause, undefined)
-        : Effect.flatMap(restore(moves(engine, journal)), (move) => prepared(journal, pause, move))
+        : Effect.matchCauseEffect(restore(moves(engine, journal)), {
+            onFailure: (cause) => (isBehind(cause) ? start(pause) : Effect.failCause(cause)),
+            onSuccess: (move) => prepared(journal, pause, move)
+          })
     const prepared = (journal: Journal, pause: number, move: Moving | undefined): Ended => {
       const owed = move === undefined ? (before?.(journal, lease.operationId) ?? []) : [Draft.headMoved(move.to)]
       const looking = spec.prepare?.(engine, toldAt(journal, owed.length > 0, move?.moved))

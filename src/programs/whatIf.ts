@@ -26,7 +26,7 @@ import { type Engine, engineOf, type Needs } from "./engine.js"
 import { begin, closing, openAmong, rowOf } from "./fork.js"
 import type { Operation } from "./held.js"
 import { plainOptions } from "./input.js"
-import { entryProblem, find, standsAt } from "./log.js"
+import { entryProblem, find, standsAt, wholeOf } from "./log.js"
 import { type Moving, operation, type OperationSpec } from "./operation.js"
 import { callsOf } from "./Past.js"
 import { checked, looking, turns } from "./prompt.js"
@@ -82,15 +82,12 @@ export const whatIf = <
               kind: "prompt",
               request: { ...requestOf(options, wanted), replay: { from: to, unrecorded: recordOf(unrecorded) } },
               first: input === undefined ? [] : [Draft.user(content)],
-              moves: ({ history, store }, journal) =>
-                Effect.flatMap(
-                  store.read(session.id, session.incarnation, 1),
-                  (now): Effect.Effect<Moving | undefined, Failure> => {
-                    entries = now
-                    if (standsAt(now, journal.head) === standsAt(now, to)) return Effect.succeed(undefined)
-                    return Effect.map(history.at(journal, to, now), (moved) => ({ to, moved }))
-                  }
-                ),
+              moves: (it, journal) =>
+                Effect.flatMap(wholeOf(it, session, journal), (now): Effect.Effect<Moving | undefined, Failure> => {
+                  entries = now
+                  if (standsAt(now, journal.head) === standsAt(now, to)) return Effect.succeed(undefined)
+                  return Effect.map(it.history.at(journal, to, now), (moved) => ({ to, moved }))
+                }),
               prepare: looking(session)
             }
             const body = (running: Operation) => {

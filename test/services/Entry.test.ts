@@ -49,6 +49,9 @@ describe("the record format", () => {
       yield* Fiber.await(hanging)
       yield* Effect.flip(session.shell("ls"))
       yield* Effect.flip(session.task("fail"))
+      yield* session.label("end")
+      yield* session.fork("f", 3)
+      yield* session.whatIf("w", { from: 3 })
       const decode = Schema.decodeUnknownSync(Entry.Entry, { onExcessProperty: "error" })
       const tags = new Set<string>()
       for (const { entries } of [...(yield* SessionStore.Memory).values(), ...(yield* resumed)]) {
