@@ -460,8 +460,8 @@ export const durable = [
   {
     name: "resume: strays are left",
     file: prompt,
-    find: "      endStrays(running, past),\n",
-    replace: "      Effect.succeed([endStrays, running, past]),\n",
+    find: "Effect.zipRight(endStrays(running, past), ",
+    replace: "Effect.zipRight(Effect.succeed([endStrays, running, past]), ",
     tests: byResumption
   },
   {

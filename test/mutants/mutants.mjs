@@ -11,6 +11,7 @@ import { policies } from "./policies.mjs"
 import { toolValues } from "./toolValues.mjs"
 import { sandbox } from "./sandbox.mjs"
 import { tools } from "./tools.mjs"
+import { tree } from "./tree.mjs"
 import { virtuals } from "./virtual.mjs"
 import { workspaces } from "./workspace.mjs"
 
@@ -25,5 +26,6 @@ export const mutants = [
   ...sandbox,
   ...tools,
   ...workspaces,
+  ...tree,
   ...virtuals
 ]

@@ -166,7 +166,7 @@ export const workspaces = [
   },
   {
     name: "workspace: what is rolled back is what a view is compared with",
-    file: workspace,
+    file: operation,
     find: "goesBack ? conversation.workspaceBefore : conversation.workspace",
     replace: "goesBack ? conversation.workspace : conversation.workspace",
     tests: byWorkspace

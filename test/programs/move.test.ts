@@ -512,6 +512,59 @@ describe("a session that is held", () => {
   )
 })
 
+describe("a handle that has not seen what others wrote", () => {
+  it.scoped("moves by what is stored, through the same engine and another one", () =>
+    Effect.gen(function* () {
+      const store = yield* storeAfter([])
+      const one = yield* engineOf(store.context, script)
+      const first = yield* one.open({ id: "s", agent: plain })
+      const second = yield* one.open({ id: "s", agent: plain })
+      const third = yield* (yield* engineOf(store.context, script)).open({ id: "s", agent: plain })
+      yield* first.prompt("one")
+      assert.deepStrictEqual(yield* second.moveTo(null), { from: 4, to: null, entry: 5 })
+      assert.deepStrictEqual(yield* third.moveTo(null), { from: null, to: null, entry: undefined })
+      yield* third.moveTo(4)
+      assert.deepStrictEqual(yield* first.moveTo(4), { from: 4, to: 4, entry: undefined })
+      assert.deepStrictEqual((yield* second.rewind()).input, [{ type: "text", text: "one" }])
+      assert.deepStrictEqual(yield* first.label("x", 1), { label: "x", entry: 1 })
+      assert.strictEqual((yield* Effect.flip(third.label("y")))._tag, "InvalidInput")
+      yield* third.label("x", null)
+      const { length } = yield* first.history
+      yield* second.label("x", null)
+      assert.strictEqual((yield* first.history).length, length)
+      yield* third.edit(2, "two")
+      assert.strictEqual((yield* first.edit(2, "three")).text, "about three")
+      assert.deepStrictEqual(linesOf(seen(yield* first.history)), ["user: three", "assistant: about three"])
+      assert.deepStrictEqual(wrong(yield* first.history), [])
+    })
+  )
+
+  it.scoped("is refused where another engine has begun something since, also where it would write nothing", () =>
+    Effect.gen(function* () {
+      const at = yield* gate
+      const slow = Script.on("slow", { before: at.stop, text: "slow" })
+      const store = yield* storeAfter([])
+      const one = yield* (yield* engineOf(store.context, [slow, ...script])).open({ id: "s", agent: plain })
+      const two = yield* (yield* engineOf(store.context, script)).open({ id: "s", agent: plain })
+      yield* two.prompt("one")
+      const going = yield* begin(one.prompt("slow"))
+      const refusals: ReadonlyArray<Effect.Effect<unknown, { readonly _tag: string }>> = [
+        two.moveTo(4),
+        two.moveTo(1),
+        two.label("none", null),
+        two.label("x", 1),
+        two.edit(2, "x")
+      ]
+      for (const refused of refusals) {
+        assert.strictEqual((yield* Effect.flip(refused))._tag, "SessionBusy")
+      }
+      yield* at.open
+      yield* Fiber.join(going)
+      assert.deepStrictEqual(yield* two.moveTo(4), { from: 8, to: 4, entry: 9 })
+    })
+  )
+})
+
 describe("cut at any point", () => {
   it.scoped("after each write the history is whole, and the next process goes on from where the head is", () =>
     Effect.gen(function* () {
