@@ -2,14 +2,17 @@
  * The model port over the providers of `@effect/ai`, and over servers that speak OpenAI's older API.
  */
 import * as LanguageModel from "@effect/ai/LanguageModel"
+import * as Tokenizer from "@effect/ai/Tokenizer"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { ModelNotConfigured } from "../services/Errors.js"
 import { Model, type ModelRequest } from "../services/Model.js"
 import * as Secrets from "../services/Secrets.js"
+import { counter } from "./ai/counter.js"
 import { load } from "./ai/load.js"
 import { onceMoreWithout } from "./ai/reasoning.js"
 import { over, type RoundTrip } from "./ai/roundTrip.js"
@@ -40,15 +43,18 @@ export interface Options {
  *
  * Earlier reasoning that the provider refuses is left out, and the request sent once more with a `Notice`.
  *
+ * Where a `Tokenizer` of `@effect/ai` is around it, messages are counted with that, for whichever model is asked.
+ *
  * In the figures, `input` holds what was read from or written to a cache too, and `output` the reasoning.
  */
 export const layer = (options: Options): Layer.Layer<Model, never, LanguageModel.LanguageModel> =>
   Layer.scoped(
     Model,
-    Effect.flatMap(LanguageModel.LanguageModel, (languageModel) => {
-      const roundTrip = over(languageModel)
+    Effect.gen(function* () {
+      const roundTrip = over(yield* LanguageModel.LanguageModel)
       const { configure } = options
-      return serve(options, options.secrets ?? [], (request, emit, asked) => {
+      const tokenizer = yield* Effect.serviceOption(Tokenizer.Tokenizer)
+      const served = yield* serve(options, options.secrets ?? [], (request, emit, asked) => {
         if (configure === undefined) {
           return request.model === options.model
             ? roundTrip(request, emit, asked)
@@ -58,6 +64,7 @@ export const layer = (options: Options): Layer.Layer<Model, never, LanguageModel
           Context.merge(context, configure(request))
         )
       })
+      return Option.isNone(tokenizer) ? served : { ...served, count: counter(tokenizer.value) }
     })
   )
 

@@ -185,6 +185,15 @@ class Registry implements Service {
     }
   }
 
+  readonly count: NonNullable<Service["count"]> = (asked, messages) => {
+    const target = this.resolve(asked)
+    if (target instanceof Errors.ModelNotConfigured) return Effect.succeed(undefined)
+    const { id, name, source } = target
+    // What is counted was answered by it, or is estimated.
+    const service = source.model.built
+    return service?.count?.(id ?? service.defaultModel ?? name, messages) ?? Effect.succeed(undefined)
+  }
+
   /** Follows the aliases; an own name goes before a prefix, and a longer prefix before a shorter one. */
   resolve(asked: string): Target | Errors.ModelNotConfigured {
     const names = [asked]

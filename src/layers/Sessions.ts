@@ -5,6 +5,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Stream from "effect/Stream"
+import { compact } from "../programs/compact.js"
 import { type Engine, engineOf, type Needs } from "../programs/engine.js"
 import { edit } from "../programs/edit.js"
 import { follow, replay } from "../programs/follow.js"
@@ -28,6 +29,7 @@ import {
   type EditOptions,
   type LabelOptions,
   type MoveOptions,
+  type CompactOptions,
   type PromptInput,
   type PromptOptions,
   type RewindOptions,
@@ -163,6 +165,10 @@ class Handle implements Session {
 
   get labels(): Effect.Effect<ReadonlyMap<string, number>, SessionNotFound | CorruptRecord | SessionStoreError> {
     return met(labels(this.ref))
+  }
+
+  compact(options?: CompactOptions) {
+    return met(compact(this.ref, options))
   }
 
   get history(): Effect.Effect<ReadonlyArray<Entry>, SessionNotFound | CorruptRecord | SessionStoreError> {

@@ -65,6 +65,18 @@ export class Past {
     return usage
   }
 
+  /** Usage of its compactions, and of the attempts at one that came to nothing. */
+  get compactions(): Usage.Usage {
+    let usage = Usage.zero
+    for (const entry of this.entries) if (isCompaction(entry)) usage = Usage.add(usage, entry.usage)
+    return usage
+  }
+
+  /** Its last compaction or the last attempt at one, if it came to any. */
+  get compaction(): Of<"Compaction" | "CompactionStalled"> | undefined {
+    return this.entries.findLast(isCompaction)
+  }
+
   /** Usage of its tasks. */
   get tasks(): Usage.Usage {
     let usage = Usage.zero
@@ -134,6 +146,9 @@ export class Past {
     return undefined
   }
 }
+
+export const isCompaction = (entry: Entry): entry is Of<"Compaction" | "CompactionStalled"> =>
+  entry._tag === "Compaction" || entry._tag === "CompactionStalled"
 
 export const callsOf = (reply: Of<"Assistant">): ReadonlyArray<ToolCallPart> =>
   reply.content.filter((part) => part.type === "tool-call")

@@ -34,11 +34,13 @@ export class Reply {
 
   constructor(
     private readonly operation: Operation,
-    private readonly price: (usage: Usage | undefined) => Usage
+    private readonly price: (usage: Usage | undefined) => Usage,
+    /** It is none of the conversation: only its text is gathered, and told to nobody. */
+    readonly quiet: boolean
   ) {
     this.heardAt = operation.clock.unsafeCurrentTimeMillis()
     operation.reply = this
-    operation.startPartial()
+    if (!quiet) operation.startPartial()
   }
 
   /** What it used; as far as the provider told, where it did not come to its end. */
@@ -51,12 +53,14 @@ export class Reply {
     if (this.ended) return
     this.heardAt = this.operation.clock.unsafeCurrentTimeMillis()
     if (!isEvent(event)) return this.noticeOnce("The model said something that is no event; it was left out.")
+    if (this.quiet && isOfConversation(event)) return
     switch (event._tag) {
       case "TextDelta": {
         this.closeReasoning()
         const text = this.fit(event.text, leftOut)
         this.text += text
         this.said += text
+        if (this.quiet) return
         this.operation.keepPartial(this.said)
         return this.publish("TextDelta", text)
       }
@@ -172,6 +176,10 @@ const callSize = 200
 
 const leftOut = "\n[… the rest of the reply was left out …]"
 const tooLong = `The reply is longer than ${maxReply} characters; the rest was left out.`
+
+/** Whether an event is one that only a reply of the conversation has use for. */
+const isOfConversation = ({ _tag }: ModelEvent): boolean =>
+  _tag === "ReasoningDelta" || _tag === "ReasoningEnd" || _tag === "ToolCall"
 
 /** Whether an adapter's event is one. */
 const isEvent = (event: ModelEvent): boolean => {

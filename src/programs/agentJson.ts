@@ -42,6 +42,7 @@ const fields = [
   "subagents",
   "delegate",
   "workspace",
+  "compaction",
   "limits"
 ]
 
@@ -84,7 +85,8 @@ class Reader<R> {
         if (it === null) return yield* wrong(at, `.${field}`, "it is null; what is not given is left out")
       }
       // What else they are is looked at when the agent is whole.
-      const { delegate, description, fallbacks, limits, model, name, thinking, workspace } = value as Partial<Agent.Any>
+      const { compaction, delegate, description, fallbacks, limits, model, name, thinking, workspace } =
+        value as Partial<Agent.Any>
       const own = {
         description,
         instructions: yield* this.instructions(value.instructions, at),
@@ -96,6 +98,7 @@ class Reader<R> {
         thinking,
         delegate,
         workspace,
+        compaction,
         limits
       }
       return Agent.make(name as string, own) as Agent.Agent<R>

@@ -6,7 +6,7 @@ import * as Agent from "../services/Agent.js"
 import { InvalidInput, type ToolNameConflict } from "../services/Errors.js"
 import { cleanText } from "../services/Json.js"
 import { descriptionProblem, nameProblem, type Skill } from "../services/Skill.js"
-import { limitProblem, turnProblem } from "./input.js"
+import { compactProblem, limitProblem, turnProblem } from "./input.js"
 import { toolProblem } from "./toolset.js"
 import { wantedOf } from "./wanted.js"
 
@@ -26,6 +26,7 @@ const fields: ReadonlySet<string> = new Set<keyof Agent.Any>([
   "resultSchema",
   "delegate",
   "workspace",
+  "compaction",
   "limits"
 ])
 
@@ -70,6 +71,7 @@ const problemIn = (
   if (workspace !== "read" && workspace !== "off") return wrong(`${path}.workspace`, 'it is neither "read" nor "off"')
   const problem =
     turnProblem(agent, `${path}.`) ??
+    compactionProblem(agent.compaction, `${path}.compaction`) ??
     limitProblem(limits, `${path}.limits`) ??
     schemaProblem(resultSchema, `${path}.resultSchema`) ??
     toolProblem(tools, [], `${path}.`) ??
@@ -78,6 +80,19 @@ const problemIn = (
   if (problem === undefined) sound.add(agent)
   return problem
 }
+
+const compactionProblem = (compaction: unknown, path: string): InvalidInput | undefined => {
+  if (compaction === "off") return undefined
+  if (!isObject(compaction) || Array.isArray(compaction)) {
+    return wrong(path, 'it is neither "off" nor an object')
+  }
+  const settings: Partial<Record<string, unknown>> = { ...compaction }
+  const unknown = Object.keys(settings).find((field) => !settingNames.has(field))
+  if (unknown !== undefined) return wrong(`${path}.${cleanText(unknown)}`, "there is no such field")
+  return compactProblem(settings, `${path}.`) ?? turnProblem({ thinking: settings.thinking }, `${path}.`)
+}
+
+const settingNames: ReadonlySet<string> = new Set<keyof Agent.CompactionSettings>(["model", "instructions", "thinking"])
 
 const badName = "it is not a name: a letter, and then at most 63 letters, digits, hyphens and underscores"
 

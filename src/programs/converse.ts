@@ -5,16 +5,22 @@ import * as Effect from "effect/Effect"
 import type { AnySchema } from "../services/AnySchema.js"
 import * as Draft from "../services/Draft.js"
 import type { ToolCallPart } from "../services/Entry.js"
-import { cleanText } from "../services/Json.js"
-import { LimitReached, NoProgress, ResultUnavailable, type StoreError } from "../services/Errors.js"
+import {
+  type ContextOverflow,
+  LimitReached,
+  NoProgress,
+  ResultUnavailable,
+  type StoreError
+} from "../services/Errors.js"
 import type { PromptError, Reply, ResultError } from "../services/Session.js"
 import type * as Tool from "../services/Tool.js"
-import * as Workspace from "../services/Workspace.js"
+import { Compactor } from "./compaction.js"
 import { dispatcher } from "./dispatch.js"
 import type { Done } from "./ends.js"
 import type { Operation } from "./held.js"
 import { deliver, takeIn } from "./takeIn.js"
-import { callsOf, type Past, textOf } from "./Past.js"
+import { instructionsOf } from "./instructions.js"
+import { callsOf, isCompaction, type Past, textOf } from "./Past.js"
 import { Progress } from "./Progress.js"
 import { skillSpecs } from "./skillTools.js"
 import { toolCalls } from "./toolCalls.js"
@@ -47,12 +53,11 @@ export const converse = (
   const mayDelegate = lease.depth < engine.limits.taskDepth
   const more = [...skillSpecs(running), ...(wanted?.specs ?? [])]
   const tools = toolset(agent, extra, engine.taskTool, mayDelegate, more.length === 0 ? undefined : more)
-  const { conversation } = journal
-  // What was told first may be what is kept from this agent.
-  const told = agent.workspace === "off" ? Workspace.instructionsOf(conversation.workspace) : conversation.instructions
-  const own = cleanText(agent.instructions)
-  const instructions = told === "" ? own : own === "" ? told : `${own}\n\n${told}`
-  const frame = { thinking, instructions, tools: tools.specs }
+  const framed = () => ({ thinking, instructions: instructionsOf(agent, journal.conversation), tools: tools.specs })
+  let frame = framed()
+  const compactor = new Compactor(running, () => frame, past?.compaction)
+  // Of the turn that is next.
+  let overflowed = past?.tail.some((entry) => entry._tag === "Compaction" && entry.trigger === "overflow") ?? false
   const dispatch = dispatcher(running, tools, wanted, past)
   const progress = new Progress(limits.repeats, (tool) => tools.byName.get(tool)?.polling === true)
   let warned = false
@@ -96,24 +101,55 @@ export const converse = (
 
   const next = (turns: number, said = ""): Effect.Effect<Done<Reply>, Failure, unknown> => {
     if (turns >= limits.turns) return new LimitReached({ limit: "turns", value: limits.turns })
-    running.startTurn(journal.call!.model)
-    return Effect.flatMap(turn(running, frame), (outcome): Effect.Effect<Done<Reply>, Failure, unknown> => {
-      const { assistant, text } = outcome
-      switch (outcome._tag) {
-        case "Final":
-          return stopped(turns, said + text, assistant, false)
-        case "Pause":
-          return Effect.flatMap(running.keep([assistant]), () => {
-            running.endTurn()
-            return next(turns + 1, said + text)
-          })
-        case "Calls":
-          return Effect.flatMap(running.keep([assistant]), () =>
-            Effect.flatMap(toolCalls(running, outcome.calls, limits, dispatch), () =>
-              called(turns, outcome.calls, text, assistant)
+    const go = () => {
+      running.startTurn(journal.call!.model)
+      return ask(turns, said)
+    }
+    const due = compactor.due()
+    if (due === undefined) return go()
+    return Effect.flatMap(due, (isCompacted) => {
+      if (isCompacted) frame = framed()
+      return go()
+    })
+  }
+
+  /** Asks for the reply of the turn that was begun. */
+  const ask = (turns: number, said: string): Effect.Effect<Done<Reply>, Failure, unknown> =>
+    Effect.matchEffect(turn(running, frame), {
+      onFailure: (error) => (error._tag === "ContextOverflow" ? refused(turns, said, error) : Effect.fail(error)),
+      onSuccess: (outcome): Effect.Effect<Done<Reply>, Failure, unknown> => {
+        const { assistant, text } = outcome
+        overflowed = false
+        switch (outcome._tag) {
+          case "Final":
+            return stopped(turns, said + text, assistant, false)
+          case "Pause":
+            return Effect.flatMap(running.keep([assistant]), () => {
+              running.endTurn()
+              return next(turns + 1, said + text)
+            })
+          case "Calls":
+            return Effect.flatMap(running.keep([assistant]), () =>
+              Effect.flatMap(toolCalls(running, outcome.calls, limits, dispatch), () =>
+                called(turns, outcome.calls, text, assistant)
+              )
             )
-          )
+        }
       }
+    })
+
+  /** The conversation is too long for the model: it is asked once more, if that can be made shorter. */
+  const refused = (
+    turns: number,
+    said: string,
+    error: ContextOverflow
+  ): Effect.Effect<Done<Reply>, Failure, unknown> => {
+    if (overflowed) return error
+    overflowed = true
+    return Effect.flatMap(compactor.overflow(), (isCompacted) => {
+      if (!isCompacted) return error
+      frame = framed()
+      return ask(turns, said)
     })
   }
 
@@ -206,8 +242,9 @@ export const converse = (
     const turns = past.replies.length
     const [last, ...after] = past.tail
     const answered = last?._tag === "Assistant"
-    // What the model was told since belongs to its next turn.
-    const isLast = answered && !after.some((entry) => entry._tag === "User")
+    // What the model was told since belongs to its next turn, and a compaction is made before one.
+    const isToldSince = after.some((entry) => entry._tag === "User")
+    const isLast = answered && !isToldSince && !after.some(isCompaction)
     const wasCut = isLast && last.finish === "interrupted"
     const isOpen = isLast && !wasCut
     const before = isOpen ? past.replies.slice(0, -1) : past.replies
@@ -216,7 +253,8 @@ export const converse = (
     if (wanted !== undefined) wanted.reminders = past.countNotes(reminder)
     // A request that ends with the model's own words would ask it to go on with them as they stand.
     if (wasCut) return Effect.flatMap(running.append([Draft.note(cutOff)]), () => next(turns))
-    if (!isOpen) return next(turns)
+    const paused = answered && !isToldSince && last.finish === "pause"
+    if (!isOpen) return next(turns, paused ? past.text : "")
     const calls = callsOf(last)
     if (calls.length === 0) {
       return last.finish === "pause" ? next(turns, past.text) : stopped(turns - 1, past.text, last, true)

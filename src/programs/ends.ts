@@ -101,6 +101,10 @@ const cutReply = (running: Operation, keep: boolean): ReadonlyArray<Draft.Draft>
   running.reply = undefined
   const { said } = reply
   const usage = reply.used()
+  if (reply.quiet) {
+    running.countSummary(usage)
+    return []
+  }
   if (!keep || said.trim() === "") {
     journal.retries = Usage.add(journal.retries, usage)
     return []
@@ -137,7 +141,7 @@ const record = <A, E>(
 export const tellUnstored = (running: Operation, ends: ReadonlyArray<Draft.Draft>): void => {
   const { clock, engine, id, ref } = running
   for (const end of ends) {
-    if (end._tag === "OperationSettled") running.endTurn(turnError(end))
+    if (end._tag === "OperationSettled") running.endOpen(turnError(end))
     const event = ofEntry(ref.id, { ...end, at: clock.unsafeCurrentTimeMillis(), operationId: id })
     engine.events.publish("seq" in event ? { ...event, seq: undefined } : event)
   }

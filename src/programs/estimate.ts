@@ -7,28 +7,37 @@ import type { ModelRequest } from "../services/Model.js"
 import { type Usage, zero } from "../services/Usage.js"
 
 /** Characters a token, as English text has them with the tokenizers in use. */
-const charsPerToken = 4
+export const charsPerToken = 4
 
 /** Tokens of an image, what the larger ones cost at the providers. */
-const imageTokens = 1_200
+export const imageTokens = 1_200
 
 /** Tokens that the frame of a message takes. */
 const messageTokens = 8
 
 /** Tokens of a request. A little more rather than less: what is reserved for it should last. */
-export const requestTokens = (request: ModelRequest): number => {
+export const requestTokens = (request: Omit<ModelRequest, "model" | "thinking"> & Partial<ModelRequest>): number => {
   let chars = request.instructions.length
-  let tokens = 0
   for (const { description, inputSchema, name } of request.tools) {
     chars += name.length + description.length + JSON.stringify(inputSchema).length
   }
-  for (const message of request.messages) {
+  return messagesTokens(request.messages, chars)
+}
+
+/** Tokens of messages, with so many characters of something else. */
+export const messagesTokens = (messages: ReadonlyArray<Message>, more = 0): number => {
+  let chars = more
+  let tokens = 0
+  for (const message of messages) {
     chars += charsOf(message)
     tokens += messageTokens
     tokens += imageTokens * imagesIn(message)
   }
   return tokens + Math.ceil(chars / charsPerToken)
 }
+
+/** Tokens of a text. */
+export const textTokens = (text: string): number => Math.ceil(text.length / charsPerToken)
 
 /** The usage of a round-trip of which nothing was told. */
 export const estimate = (request: ModelRequest, parts: ReadonlyArray<AssistantPart>): Usage => {
@@ -71,7 +80,8 @@ const clamped = (usage: Usage, most: number): Usage => {
   return cost === undefined ? figures : { ...figures, cost: isCost ? cost : 0 }
 }
 
-const imagesIn = (message: Message): number => {
+/** How many images a message has. */
+export const imagesIn = (message: Message): number => {
   let images = 0
   if (message.role === "user") for (const part of message.content) if (part.type === "image") images++
   if (message.role === "tool") for (const result of message.results) images += result.images?.length ?? 0

@@ -7,8 +7,11 @@ import type * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
 import { Alarm } from "../services/Alarms.js"
 import type * as Draft from "../services/Draft.js"
+import type { CompactionTrigger } from "../services/Entry.js"
 import type { StoreError } from "../services/Errors.js"
 import {
+  type CompactionFailed,
+  type CompactionStarted,
   type Failure,
   interrupted,
   type ModelRetry,
@@ -40,7 +43,7 @@ export class Operation {
   /** The skills that its model may load, as they were when it was accepted. */
   skills: Skills = noSkills
   /** The reply that is streaming, or was and is not stored. */
-  reply: { readonly said: string; readonly used: () => Usage.Usage } | undefined
+  reply: { readonly said: string; readonly used: () => Usage.Usage; readonly quiet: boolean } | undefined
   /** The fiber of the model that is asked, and how long it may take to end when it is interrupted. */
   asking:
     | {
@@ -62,6 +65,8 @@ export class Operation {
   /** What was left behind and is being ended: it ends before the operation does. */
   readonly leaving = new Set<Fiber.RuntimeFiber<void>>()
   private alarm: Alarm | undefined
+  /** The compaction that has begun and has no end yet. */
+  private compacting: Compacting | undefined
   /** When what had arrived of a reply was stored last, whether any of it is, and whether that is being stored. */
   private partialAt = Number.NEGATIVE_INFINITY
   private partialKept = false
@@ -98,6 +103,17 @@ export class Operation {
     this.partialKept = false
     if (this.reply !== undefined) this.journal.turns = Usage.add(this.journal.turns, this.reply.used())
     this.drop()
+  }
+
+  /** An attempt at a turn failed. */
+  countRetry(usage: Usage.Usage): void {
+    this.journal.retries = Usage.add(this.journal.retries, usage)
+  }
+
+  /** A summary was asked for. */
+  countSummary(usage: Usage.Usage): void {
+    this.journal.compactions = Usage.add(this.journal.compactions, usage)
+    if (this.compacting !== undefined) this.compacting.usage = Usage.add(this.compacting.usage, usage)
   }
 
   /** The reply is none: nothing of it is kept. */
@@ -148,6 +164,35 @@ export class Operation {
     this.tell(error === undefined ? { _tag: "TurnCompleted", turn } : { _tag: "TurnFailed", turn, error })
   }
 
+  /** Begins a compaction. */
+  startCompaction(trigger: CompactionTrigger, tokens: number, model: string): void {
+    const { compacted, stalled } = this.journal.conversation
+    this.compacting = { trigger, usage: Usage.zero, compacted, stalled }
+    this.tell({ _tag: "CompactionStarted", trigger, tokens, model })
+  }
+
+  /** What the compaction has used that was begun last and has no end yet. */
+  get summaryUsage(): Usage.Usage {
+    return this.compacting?.usage ?? Usage.zero
+  }
+
+  /** Ends the compaction, if it has not ended: where no entry tells of its end, as one that failed. */
+  endCompaction(error: Failure = interrupted): void {
+    const { compacting, journal } = this
+    if (compacting === undefined) return
+    this.compacting = undefined
+    const { compacted, stalled } = journal.conversation
+    if (compacted !== compacting.compacted || stalled !== compacting.stalled) return
+    const { trigger, usage } = compacting
+    this.tell({ _tag: "CompactionFailed", seq: undefined, trigger, error, usage })
+  }
+
+  /** Ends what is open in it with the operation's own end: a compaction, and then the turn. */
+  endOpen(error?: Failure): void {
+    this.endCompaction(error)
+    this.endTurn(error)
+  }
+
   /** Tells that the model failed and what is done about it. */
   retry(attempt: number, model: string, error: Failure, delay: number, next: string): void {
     this.tell({ _tag: "ModelRetry", turn: this.turn, attempt, model, error, delay, next })
@@ -173,7 +218,7 @@ export class Operation {
 
   /** Stores its end. The turn that is open is closed before. */
   appendEnd(drafts: ReadonlyArray<Draft.Draft>): Effect.Effect<void, StoreError> {
-    const onStored = () => this.endTurn(turnError(drafts.at(-1)))
+    const onStored = () => this.endOpen(turnError(drafts.at(-1)))
     return this.engine.history.append(this.journal, this.id, drafts, { onStored })
   }
 
@@ -200,7 +245,15 @@ export class Operation {
 /** How often what has arrived of a reply is stored, in milliseconds: so much of it may be lost with the process. */
 const partialEvery = 1_000
 
-type Live = TurnStarted | TurnCompleted | TurnFailed | ModelRetry | Notice
+/** What a compaction has used, and how the conversation stood when it began. */
+interface Compacting {
+  readonly trigger: CompactionTrigger
+  usage: Usage.Usage
+  readonly compacted: unknown
+  readonly stalled: unknown
+}
+
+type Live = CompactionStarted | CompactionFailed | TurnStarted | TurnCompleted | TurnFailed | ModelRetry | Notice
 type WithoutBase<E> = E extends unknown ? Omit<E, "session" | "at" | "operationId"> : never
 type Untold = WithoutBase<Live>
 

@@ -181,6 +181,23 @@ export const turnProblem = (
   return bad < 0 ? undefined : wrong(`${path}fallbacks[${bad}]`, notName)
 }
 
+/** What is wrong with how a compaction is asked for, if anything. */
+export const compactProblem = (
+  given: { readonly model?: unknown; readonly instructions?: unknown } | undefined,
+  path = ""
+): InvalidInput | undefined => {
+  if (given === undefined) return undefined
+  const { instructions, model } = given
+  if (instructions !== undefined) {
+    if (typeof instructions !== "string") return wrong(`${path}instructions`, "it is not a text")
+    if (instructions.length > maxHint) return wrong(`${path}instructions`, `it is longer than ${maxHint} characters`)
+  }
+  return turnProblem({ model }, path)
+}
+
+/** The longest text of what a summary is to heed, in UTF-16 code units: it goes with each request for one. */
+const maxHint = 20_000
+
 const levels: ReadonlySet<unknown> = new Set(["off", "low", "medium", "high"])
 
 const notName = "it is not a name: a text of 1 to 256 characters without control characters"

@@ -281,7 +281,7 @@ export const turns = (
   const budget = budgetOf(limits, own, inherited)
   journal.call = { model, fallbacks: fallbacks.filter((it) => it !== model), thinking, limits, budget }
   if (past !== undefined && budget !== undefined) {
-    const used = Usage.add(past.turns, past.tasks)
+    const used = Usage.add(Usage.add(past.turns, past.compactions), past.tasks)
     budget.spend({ tokens: Usage.tokens(used), cost: used.cost ?? 0 })
   }
   const talk = () => converse(running, options?.tools, wanted, past)
@@ -291,7 +291,10 @@ export const turns = (
 }
 
 /** What an agent and a call set themselves; most set nothing, and what is `undefined` is not set. */
-const ownLimits = (agent: Partial<OwnLimits>, call: Partial<OwnLimits> | undefined): Partial<OwnLimits> | undefined => {
+export const ownLimits = (
+  agent: Partial<OwnLimits>,
+  call: Partial<OwnLimits> | undefined
+): Partial<OwnLimits> | undefined => {
   const own = { ...defined(agent), ...defined(call) }
   return Object.keys(own).length === 0 ? undefined : own
 }
@@ -299,10 +302,10 @@ const ownLimits = (agent: Partial<OwnLimits>, call: Partial<OwnLimits> | undefin
 const defined = (limits: Partial<OwnLimits> | undefined): Partial<OwnLimits> =>
   Object.fromEntries(Object.entries(limits ?? {}).filter(([, value]) => value !== undefined))
 
-const overlay = (base: LimitValues, own: Partial<OwnLimits>): LimitValues => Limits.sane({ ...base, ...own })
+export const overlay = (base: LimitValues, own: Partial<OwnLimits>): LimitValues => Limits.sane({ ...base, ...own })
 
 /** One that is shared with the parent, within one of its own where the call or the agent sets it. */
-const budgetOf = (
+export const budgetOf = (
   { cost, tokens }: LimitValues,
   own: Partial<OwnLimits> | undefined,
   inherited: Call | undefined

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import type { SessionRef } from "../services/Session.js"
 import type { ResumeSpec } from "./resumed.js"
+import { resumeCompact } from "./compact.js"
 import { resumePrompt } from "./prompt.js"
 import { resumeShell } from "./shell.js"
 import { resumeTask } from "./task.js"
@@ -17,6 +18,8 @@ export const recover = (ref: SessionRef<unknown>, spec: ResumeSpec): Effect.Effe
 
 const resumption = (ref: SessionRef<unknown>, spec: ResumeSpec): Effect.Effect<unknown, unknown, unknown> => {
   switch (spec.kind) {
+    case "compact":
+      return resumeCompact(ref, spec)
     case "shell":
       return resumeShell(ref, spec)
     case "task":

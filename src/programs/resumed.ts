@@ -94,6 +94,7 @@ const reframed = <A, E, R>(
         const past = new Past(entries)
         journal.start(operationId)
         journal.turns = past.turns
+        journal.compactions = past.compactions
         journal.tasks = past.tasks
         const running = new Operation(engine, clock, ref, lease, journal, operationId)
         running.key = past.start.key

@@ -37,6 +37,9 @@ export interface Round {
   readonly reported: boolean
 }
 
+/** What is asked, of whichever model; `maxOutput` where the reply is to be shorter than the model's longest. */
+export type Asked = Omit<ModelRequest, "model">
+
 /** An attempt that failed, and what it used as far as it is known. */
 export interface Failed<E> {
   readonly error: E
@@ -48,17 +51,21 @@ export interface Failed<E> {
  * request, and waits `toolGrace` for a model that does not heed it, which is left behind.
  *
  * Where a budget holds, waits until the worst case of the round-trip can be reserved, and gives back what was not used.
+ *
+ * A `quiet` reply is none of the conversation: its text is told to nobody, its calls are none, and nothing is kept of it.
  */
 export const round = (
   operation: Operation,
   call: Call,
-  request: Omit<ModelRequest, "maxOutput">
+  request: Asked,
+  quiet: boolean
 ): Effect.Effect<Round, Failed<ModelError | LimitReached | InvalidInput>> => {
   const { engine } = operation
   const info = engine.model.info?.(call.model)
   const price = priceOf(engine.prices, call.model, info)
   const { budget } = call
-  if (budget === undefined) return send(operation, call, request, info?.maxOutput, info, price)
+  const most = shorter(info?.maxOutput, request.maxOutput)
+  if (budget === undefined) return send(operation, call, request, quiet, most, info, price)
   const unpriced = budget.countsCost && price === undefined
   if (unpriced) {
     const reason = `no price of the model "${call.model}" is known`
@@ -68,7 +75,7 @@ export const round = (
   const wish = {
     least: { tokens: input, cost: (input * Math.max(price?.input ?? 0, price?.cacheWrite ?? 0)) / 1_000_000 },
     price: (price?.output ?? 0) / 1_000_000,
-    output: info?.maxOutput ?? unknownOutput
+    output: most ?? unknownOutput
   }
   return Effect.uninterruptibleMask((restore) =>
     Effect.matchCauseEffect(
@@ -78,7 +85,7 @@ export const round = (
         onSuccess: ({ output, settle }) => {
           const spend = (usage: Usage.Usage) => settle({ tokens: Usage.tokens(usage), cost: usage.cost ?? 0 })
           return Effect.matchCauseEffect(
-            restore(Effect.suspend(() => send(operation, call, request, output, info, price))),
+            restore(Effect.suspend(() => send(operation, call, request, quiet, output, info, price))),
             {
               onSuccess: (it) => {
                 spend(it.usage)
@@ -97,6 +104,9 @@ export const round = (
   )
 }
 
+const shorter = (one: number | undefined, other: number | undefined): number | undefined =>
+  one === undefined || other === undefined ? (one ?? other) : Math.min(one, other)
+
 /** By the name that was asked for, or the one that it is an alias of. */
 const priceOf = (prices: Engine["prices"], asked: string, info: ModelInfo | undefined): Price | undefined => {
   const name = Object.hasOwn(prices, asked) ? asked : info?.name
@@ -114,7 +124,8 @@ const unknownOutput = 8_192
 const send = (
   operation: Operation,
   { limits, model }: Call,
-  { instructions, messages, thinking, tools }: Omit<ModelRequest, "maxOutput">,
+  { instructions, messages, thinking, tools }: Asked,
+  quiet: boolean,
   maxOutput: number | undefined,
   info: ModelInfo | undefined,
   price: Price | undefined
@@ -122,7 +133,7 @@ const send = (
   const { engine } = operation
   const used = (usage: Usage.Usage | undefined) =>
     usage === undefined ? Usage.zero : priced(clamp(usage, info?.contextWindow), price)
-  const reply = new Reply(operation, used)
+  const reply = new Reply(operation, used, quiet)
   const request: ModelRequest = { model, thinking, instructions, messages, tools, maxOutput }
   const settle = (exit: Exit.Exit<ModelFinish, ModelError>): Effect.Effect<Round, Failed<ModelError>> => {
     operation.asking = undefined

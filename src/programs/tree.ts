@@ -46,8 +46,13 @@ export interface Tree {
   readonly calls: HashMap.HashMap<string, { readonly label: string; readonly node: string | undefined }>
   /** What the last event did. */
   readonly changes: ReadonlyArray<Change>
-  /** How many calls, tasks and round-trips there were. */
-  readonly counts: { readonly calls: number; readonly tasks: number; readonly turns: number }
+  /** How many calls, tasks, round-trips and compactions there were. */
+  readonly counts: {
+    readonly calls: number
+    readonly tasks: number
+    readonly turns: number
+    readonly compactions: number
+  }
 }
 
 export const empty: Tree = {
@@ -57,7 +62,7 @@ export const empty: Tree = {
   sessions: HashMap.empty(),
   calls: HashMap.empty(),
   changes: [],
-  counts: { calls: 0, tasks: 0, turns: 0 }
+  counts: { calls: 0, tasks: 0, turns: 0, compactions: 0 }
 }
 
 export const node = (tree: Tree, id: string): Node | undefined => Option.getOrUndefined(HashMap.get(tree.nodes, id))
@@ -87,8 +92,8 @@ export const step = (before: Tree, event: Event): Tree => {
       if (task !== undefined) return { ...tree, operations: HashMap.set(tree.operations, key, task) }
       const id = `operation ${key}`
       const started = start(tree, undefined, { id, kind: event.kind, label: "", startedAt: event.at })
-      // All but a task come with a message, which names them.
-      const changes = event.kind === "task" ? started.changes : []
+      // All others come with a message, which names them.
+      const changes = event.kind === "task" || event.kind === "compact" ? started.changes : []
       return { ...started, changes, operations: HashMap.set(started.operations, key, id) }
     }
     case "OperationCompleted":
@@ -172,7 +177,8 @@ export const step = (before: Tree, event: Event): Tree => {
       const known = id === undefined ? undefined : node(tree, id)
       if (id === undefined || known === undefined) return tree
       const then = event.next === event.model ? `again in ${seconds(event.delay)}` : `now ${oneLine(event.next)}`
-      const retry = `retry ${operationKey(event)} ${event.turn} ${event.attempt}`
+      // A summary of the same turn may have been tried as often.
+      const retry = `retry ${operationKey(event)} ${event.turn} ${event.attempt} ${known.children.length}`
       const label = `${oneLine(event.error.message)} (${then})`
       // What had been said belongs to nothing.
       return start(update(tree, { ...known, text: "" }), id, {
@@ -190,15 +196,40 @@ export const step = (before: Tree, event: Event): Tree => {
       const say = `workspace ${operationKey(event)} ${event.seq}`
       return start(tree, id, { id: say, kind: "say", label, startedAt: event.at, status: "failed" })
     }
+    case "CompactionStarted": {
+      const owner = ownerOf(tree, event)
+      if (owner === undefined) return tree
+      const id = `${compactionOf(event)}${tree.counts.compactions + 1}`
+      const started = start(tree, owner, {
+        id,
+        kind: "summary",
+        label: "Summarising the earlier part",
+        startedAt: event.at
+      })
+      const counts = { ...started.counts, compactions: started.counts.compactions + 1 }
+      return { ...started, counts }
+    }
+    case "CompactionCompleted":
+    case "CompactionFailed": {
+      const owner = ownerOf(tree, event)
+      const its = compactionOf(event)
+      const id = node(tree, owner ?? "")?.children.findLast((child) => child.startsWith(its))
+      if (id === undefined) return tree
+      const { at: endedAt, usage } = event
+      if (event._tag === "CompactionCompleted") {
+        const note = `${tokens(event.tokensBefore)} -> ${tokens(event.tokensAfter)} tokens`
+        return end(tree, id, { status: "completed", endedAt, note, usage })
+      }
+      const status = event.error.tag === "Interrupted" ? "interrupted" : "failed"
+      const note = status === "failed" ? failureNote(event.error) : ""
+      return end(tree, id, { status, endedAt, note, usage })
+    }
     case "TurnStarted":
     case "TurnCompleted":
     case "TurnFailed":
     case "Notice":
     case "HeadMoved":
     case "Labelled":
-    case "CompactionStarted":
-    case "CompactionCompleted":
-    case "CompactionFailed":
     case "ReasoningDelta":
     case "ToolLate":
     case "Idle":
@@ -214,6 +245,11 @@ const statusOf = {
   OperationFailed: "failed",
   OperationInterrupted: "interrupted"
 } as const
+
+/** What the id of a node begins with that stands for a compaction. */
+const compactionOf = (event: Named): string => `compaction ${operationKey(event)} `
+
+const tokens = (n: number): string => Math.round(n).toLocaleString("en-US")
 
 const seconds = (millis: number): string => `${Math.ceil(millis / 1_000)} s`
 

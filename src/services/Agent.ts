@@ -34,7 +34,22 @@ export interface Agent<out R = never> {
   readonly workspace: "read" | "off"
   /** `"off"` takes the general delegate away, which works with the sandbox's tools and no instructions. */
   readonly delegate: "general" | "off"
+  /**
+   * How the older part of a conversation is summarised that becomes too long for the model. `"off"`: it is not, unless it
+   * is asked for; then a prompt that does not fit fails with `ContextOverflow`.
+   */
+  readonly compaction: "off" | CompactionSettings
   readonly limits: Partial<OwnLimits>
+}
+
+/** How an agent's conversations are summarised. */
+export interface CompactionSettings {
+  /** The model that writes the summaries; default: the one that answers. Where it is not available that one does it. */
+  readonly model?: string | undefined
+  /** What the summaries are to heed, besides what goes for all. */
+  readonly instructions?: string | undefined
+  /** How hard it is to think; default: as the provider has it. */
+  readonly thinking?: Thinking | undefined
 }
 
 /** Any agent, whatever its tools need. */
@@ -60,6 +75,7 @@ export interface Options<
   readonly delegate?: "general" | "off" | undefined
   readonly skills?: ReadonlyArray<Skill> | undefined
   readonly workspace?: "read" | "off" | undefined
+  readonly compaction?: "off" | CompactionSettings | undefined
   readonly limits?: Partial<OwnLimits> | undefined
 }
 
@@ -91,6 +107,7 @@ export const make = <
     delegate: options.delegate ?? "general",
     skills: options.skills ?? [],
     workspace: options.workspace ?? "read",
+    compaction: options.compaction ?? {},
     limits: options.limits ?? {}
   }
 }

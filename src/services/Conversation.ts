@@ -239,6 +239,20 @@ export class Conversation {
 
   /** Puts a summary in place of what lies before the first message that is kept. How it stood before stays as it was. */
   private compact(entry: Compaction): void {
+    const { begun, folded, latest } = this.compactedBy(entry)
+    this.folded = folded
+    this.begun = begun
+    this.latest = latest
+    // What was told of changes is summarised too: the instructions tell anew how it is.
+    if (this.told !== undefined) this.told = { ...this.told, first: this.told.last }
+    this.measured_ = undefined
+    this.compacted_ = entry
+    this.stalled_ = undefined
+  }
+
+  private compactedBy(
+    entry: Pick<Compaction, "id" | "summary" | "firstKept" | "files">
+  ): Pick<Before, "folded" | "begun" | "latest"> {
     const { begun, folded, latest } = this
     const cut = entry.firstKept === null ? folded.length : begun.lastIndexOf(entry.firstKept)
     if (cut < 0) throw new Error(`no message began with entry ${entry.firstKept}`)
@@ -248,16 +262,14 @@ export class Conversation {
     const [first, ...rest] = folded.slice(cut)
     const isJoined = first?.role === "user"
     const own: UserMessage = { role: "user", content: isJoined ? [...head, ...first.content] : head }
-    this.folded = first === undefined || isJoined ? [own, ...rest] : [own, first, ...rest]
-    this.begun = [entry.id, ...begun.slice(isJoined ? cut + 1 : cut)]
-    if (latest !== undefined) {
-      this.latest = { content: latest.content, message: isBehind ? 0 : latest.message - cut + (isJoined ? 0 : 1) }
+    return {
+      folded: first === undefined || isJoined ? [own, ...rest] : [own, first, ...rest],
+      begun: [entry.id, ...begun.slice(isJoined ? cut + 1 : cut)],
+      latest: latest && {
+        content: latest.content,
+        message: isBehind ? 0 : latest.message - cut + (isJoined ? 0 : 1)
+      }
     }
-    // What was told of changes is summarised too: the instructions tell anew how it is.
-    if (this.told !== undefined) this.told = { ...this.told, first: this.told.last }
-    this.measured_ = undefined
-    this.compacted_ = entry
-    this.stalled_ = undefined
   }
 
   private push(entry: number, message: Message): void {
@@ -341,10 +353,21 @@ export class Conversation {
     return calls.flatMap((call) => (results.has(call.id) ? [] : [{ call, started: started.has(call.id) }]))
   }
 
-  /** The messages for a request, as they are now; later entries do not change the array. */
-  messages(): ReadonlyArray<Message> {
+  /** The messages for a request, as they are now, or those from a place on; later entries do not change the array. */
+  messages(from = 0): ReadonlyArray<Message> {
     this.closeTurn()
-    return this.folded.slice()
+    return this.folded.slice(from)
+  }
+
+  /** The messages as a compaction would leave them. */
+  preview(compaction: Pick<Compaction, "summary" | "firstKept" | "files">): ReadonlyArray<Message> {
+    this.closeTurn()
+    return this.compactedBy({ id: 0, ...compaction }).folded
+  }
+
+  /** What the user said last: it stays as it is, whatever is summarised. */
+  get request(): ReadonlyArray<UserPart> {
+    return this.latest?.content ?? []
   }
 
   /** Gives every call that has no result one that says so: a provider takes no call without its result. */
@@ -360,7 +383,7 @@ export class Conversation {
 }
 
 /** What stands in the place of what was summarised. The lists are those of the whole history before. */
-const summaryNote = ({ files, summary }: Compaction): string => {
+const summaryNote = ({ files, summary }: Pick<Compaction, "files" | "summary">): string => {
   const parts = [
     "[The earlier part of this conversation is not shown. This summary stands for it; what it says is done is done. Go on from there.]",
     summary

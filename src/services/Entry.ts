@@ -119,7 +119,7 @@ export const Request = Schema.Struct({
   result: Schema.optional(Schema.UndefinedOr(Schema.Unknown)),
   /** The skill that was asked for. */
   skill: Schema.optional(Schema.UndefinedOr(Schema.String)),
-  /** What a task was told, by whom it is done, and where. */
+  /** What a task was told, by whom it is done, and where; `input` also what a compaction is to heed. */
   input: Schema.optional(Schema.UndefinedOr(Schema.Array(UserPart))),
   agent: Schema.optional(Schema.UndefinedOr(Schema.String)),
   description: Schema.optional(Schema.UndefinedOr(Schema.String)),

@@ -400,6 +400,7 @@ export type StoreError = StaleLease | SessionStoreError | CorruptRecord
 /** The errors that an operation can have ended with. */
 const recorded = {
   AgentNotFound,
+  CompactionStalled,
   ContextOverflow,
   CorruptRecord,
   InvalidInput,

@@ -80,6 +80,13 @@ export class Model extends Context.Tag("baton/Model")<
     /** What is known of a model; nothing where this is not given. */
     readonly info?: ((model: string) => ModelInfo | undefined) | undefined
     /**
+     * Counts the tokens of messages with the model's own tokenizer, without their images; `undefined` where it cannot:
+     * then, and where this is not given, they are estimated.
+     */
+    readonly count?:
+      | ((model: string, messages: ReadonlyArray<Message>) => Effect.Effect<number | undefined>)
+      | undefined
+    /**
      * One round-trip. Each event is handed to `emit` as it arrives, synchronously and in order; the Effect completes
      * with the end of the reply and fails if there was none. No tool is run. Interruption ends the request at once;
      * nothing is emitted afterwards.

@@ -6,6 +6,7 @@ import type * as Effect from "effect/Effect"
 import type { Message, ToolResult } from "./Conversation.js"
 import { type ModelError, ModelRejected } from "./Errors.js"
 import type { ModelEvent, ModelFinish, ModelRequest } from "./Model.js"
+import * as Summary from "./Summary.js"
 import type { Usage } from "./Usage.js"
 
 /** A call that a turn makes. */
@@ -49,6 +50,8 @@ export type Reply = Turn | string | ((view: View) => Turn | string)
 /** The replies to one kind of prompt, one for each step; the last one is repeated. */
 export interface Scene {
   readonly matches: (view: View) => boolean
+  /** Whether it takes requests for summaries, and no others; default: it takes none. */
+  readonly summaries?: boolean | undefined
   readonly turns: ReadonlyArray<Reply>
 }
 
@@ -67,6 +70,12 @@ export const on = (what: string | RegExp | ((view: View) => boolean), ...turns: 
 
 /** A scene for every prompt that no scene before it takes. */
 export const always = (...turns: ReadonlyArray<Reply>): Scene => ({ matches: () => true, turns })
+
+/**
+ * A scene for requests for a summary of the conversation, whose prompt is a transcript: each has the first reply. Where a
+ * script has none, the scripted model writes one that holds the first request.
+ */
+export const summaries = (reply: Reply): Scene => ({ matches: () => true, summaries: true, turns: [reply] })
 
 /** A turn of calls only. */
 export const calls = (...list: ReadonlyArray<Call>): Turn => ({ calls: list })
@@ -104,7 +113,9 @@ export const noScene = "no scene of the script takes the prompt"
 /** The reply of a script to a request, or what is wrong where no scene takes it. */
 export const choose = (script: Script, request: ModelRequest): Turn | ModelRejected => {
   const seen = view(request)
-  const scene = script.find((it) => it.matches(seen))
+  const isSummary = Summary.isAsked(request)
+  const scene = script.find((it) => (it.summaries ?? false) === isSummary && it.matches(seen))
+  if (isSummary && scene === undefined) return { text: summaryOf(seen.prompt) }
   const reply = scene?.turns[Math.min(seen.step, scene.turns.length - 1)]
   if (reply === undefined) {
     const prompt = JSON.stringify(seen.prompt.length > 80 ? `${seen.prompt.slice(0, 80)}…` : seen.prompt)
@@ -112,6 +123,12 @@ export const choose = (script: Script, request: ModelRequest): Turn | ModelRejec
   }
   const turn = typeof reply === "function" ? reply(seen) : reply
   return typeof turn === "string" ? { text: turn } : turn
+}
+
+/** A summary of a transcript by its first request. */
+const summaryOf = (transcript: string): string => {
+  const [, goal = "None."] = /^(?:\[user\]|## Goal\n) ?(.{1,500})/m.exec(transcript) ?? []
+  return Summary.headings.map((it) => `## ${it}\n${it === "Goal" ? goal : "None."}`).join("\n")
 }
 
 /** The events of a turn; the ids of its calls are told by their place in the history. */

@@ -9,6 +9,7 @@ import type { AnySchema, ContextOf, ValueOf } from "./AnySchema.js"
 import type { Entry, FinishReason, ToolCallPart, UserPart } from "./Entry.js"
 import type {
   AgentNotFound,
+  CompactionStalled,
   CorruptRecord,
   EntryNotFound,
   InvalidInput,
@@ -39,7 +40,7 @@ import type { Resuming } from "./Resuming.js"
 import type { ExecResult, Restored } from "./Sandbox.js"
 import type { SessionRow } from "./SessionStore.js"
 import type * as Tool from "./Tool.js"
-import type { UsageReport } from "./Usage.js"
+import type { Usage, UsageReport } from "./Usage.js"
 
 /** What the operations work on: a session's name and configuration, and what this process knows of its history. */
 export class SessionRef<out R = never> {
@@ -281,6 +282,35 @@ export interface WhatIf<A = unknown> extends Reply<A> {
   readonly session: Session
 }
 
+/** How a compaction is asked for. */
+export interface CompactOptions extends OperationOptions {
+  /** What the summary is to heed, besides what goes for all and for the agent; at most 20,000 characters. */
+  readonly instructions?: string | undefined
+  /** The model that writes it; default: the agent's for summaries, or the one that answers. */
+  readonly model?: string | undefined
+}
+
+/** What a compaction brought. */
+export type Compaction =
+  | {
+      readonly _tag: "Compacted"
+      /** The entry from which on the summary stands for what lies before. */
+      readonly entry: number
+      readonly summary: string
+      /** Of the next request before and after; the second is an estimate. */
+      readonly tokensBefore: number
+      readonly tokensAfter: number
+      /** Of the requests for the summary. */
+      readonly usage: Usage
+      /** The model that wrote it. */
+      readonly model: string
+    }
+  | {
+      /** All of the conversation is what stays as it is: no model was asked. */
+      readonly _tag: "NothingToCompact"
+      readonly tokens: number
+    }
+
 export type OperationError = LockError | SessionNotFound | StoreError | OperationConflict | RecoveryExhausted
 
 export type PromptError = OperationError | InvalidInput | ToolNameConflict | ModelError | LimitReached | NoProgress
@@ -303,6 +333,14 @@ export type SubmitError = InvalidInput | OperationConflict | SessionNotFound | S
 export type TaskError = PromptError | AgentNotFound
 
 export type SkillError = PromptError | SkillNotFound
+
+export type CompactError =
+  | OperationError
+  | InvalidInput
+  | ToolNameConflict
+  | ModelError
+  | LimitReached
+  | CompactionStalled
 
 /** What can be wrong with an agent: the field is named. */
 export type AgentProblem = InvalidInput | ToolNameConflict
@@ -426,6 +464,13 @@ export interface Session {
   readonly label: (label: string, entry?: number | null, options?: LabelOptions) => Effect.Effect<Labelled, LabelError>
   /** The entries that have names. */
   readonly labels: Effect.Effect<ReadonlyMap<string, number>, SessionNotFound | CorruptRecord | SessionStoreError>
+  /**
+   * Puts a summary in the place of the older part of the conversation, whatever its size. The newest messages stay as they
+   * are (at most 8,000 tokens, fewer where the model's window is small), and so does what the user said last; a summary
+   * that stands there already is brought up to date. Interrupted, or failed, it leaves the conversation as it was. What it
+   * stands for stays in the history.
+   */
+  readonly compact: (options?: CompactOptions) => Effect.Effect<Compaction, CompactError>
   /** The entries so far. */
   readonly history: Effect.Effect<ReadonlyArray<Entry>, SessionNotFound | CorruptRecord | SessionStoreError>
   /** What happens from now on. Never ends. */

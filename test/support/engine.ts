@@ -13,13 +13,14 @@ export const engineOver = <Out, E, R>(below: Layer.Layer<Out | SessionStore.Sess
 export const engine = (script: Script.Script) =>
   engineOver(Layer.provideMerge(SessionStore.layerMemory, Model.layerScripted(script)))
 
-/** A scripted model, and what it was sent. */
-export const watchedModel = (script: Script.Script) => {
+/** A scripted model, what is known of it, and what it was sent. */
+export const watchedModel = (script: Script.Script, info?: Model.ModelInfo) => {
   const requests: Array<Model.ModelRequest> = []
   const layer = Layer.effect(
     Model.Model,
     Effect.map(Model.Model, (it) => ({
       ...it,
+      info: () => info,
       stream: (request: Model.ModelRequest, emit: (event: Model.ModelEvent) => void) => {
         requests.push(request)
         return it.stream(request, emit)

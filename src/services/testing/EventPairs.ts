@@ -35,7 +35,14 @@ export const pairs: ReadonlyArray<Pair> = [
     ends: ["TurnCompleted", "TurnFailed"],
     key: (event) => `${event.operationId} ${event.turn}`,
     holds: (end, start) =>
-      start._tag === "ToolStarted" && start.session === end.session && start.operationId === end.operationId
+      (start._tag === "ToolStarted" || start._tag === "CompactionStarted") &&
+      start.session === end.session &&
+      start.operationId === end.operationId
+  }),
+  pair({
+    start: "CompactionStarted",
+    ends: ["CompactionCompleted", "CompactionFailed"],
+    key: (event) => event.operationId
   }),
   pair({
     start: "ToolStarted",
