@@ -82,7 +82,7 @@ const problemIn = (
 }
 
 const compactionProblem = (compaction: unknown, path: string): InvalidInput | undefined => {
-  if (compaction === "off") return undefined
+  if (compaction === undefined || compaction === "off") return undefined
   if (!isObject(compaction) || Array.isArray(compaction)) {
     return wrong(path, 'it is neither "off" nor an object')
   }

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { CompactionSettings } from "../services/Agent.js"
-import type { Message } from "../services/Conversation.js"
+import type { Measured, Message } from "../services/Conversation.js"
 import * as Draft from "../services/Draft.js"
 import type { CompactionTrigger, Entry } from "../services/Entry.js"
 import type { StoreError } from "../services/Errors.js"
@@ -41,7 +41,7 @@ export class Compactor {
     before: Recorded | undefined
   ) {
     const { compaction } = running.ref.agent
-    this.settings = compaction === "off" ? undefined : compaction
+    this.settings = compaction === "off" ? undefined : (compaction ?? {})
     this.failed = before?._tag === "CompactionStalled"
   }
 
@@ -78,8 +78,7 @@ export class Compactor {
     return Effect.flatMap(this.counted(), (counted) => {
       // It is as large as the window by what the provider says, whatever the estimate is.
       const tokens = Math.max(counted, figures?.window ?? 0)
-      const keep = Math.min(figures?.keep ?? Number.POSITIVE_INFINITY, keepOf(tokens))
-      return this.automatic("overflow", figures, tokens, keep)
+      return this.automatic("overflow", figures, tokens, (all) => Math.min(figures?.keep ?? all, keepOf(all)))
     })
   }
 
@@ -87,15 +86,23 @@ export class Compactor {
   manual(wanted: Wanted): Effect.Effect<Recorded | undefined, AttemptError | StoreError> {
     const figures = figuresOf(this.running.engine.model.info?.(this.running.journal.call!.model))
     return Effect.flatMap(this.counted(), (tokens) =>
-      this.compact("manual", figures, tokens, figures?.keep ?? keepOf(tokens), wanted)
+      this.compact("manual", figures, tokens, (all) => figures?.keep ?? keepOf(all), wanted)
     )
   }
 
   /** The tokens of the next request: what was told of the last one, and an estimate of what came since. */
   tokens(): number {
-    const { measured } = this.running.journal.conversation
+    const measured = this.measured()
     if (measured === undefined) return this.estimate()
     return measured.tokens + messagesTokens(this.running.journal.conversation.messages(measured.messages))
+  }
+
+  /** What was told of the last request, unless that cannot be: what is larger than the window was not answered. */
+  private measured(): Measured | undefined {
+    const { engine, journal } = this.running
+    const { measured } = journal.conversation
+    const window = engine.model.info?.(journal.call!.model)?.contextWindow ?? Number.POSITIVE_INFINITY
+    return measured === undefined || measured.tokens > window ? undefined : measured
   }
 
   private estimate(messages = this.running.journal.conversation.messages()): number {
@@ -108,7 +115,7 @@ export class Compactor {
     const { engine, journal } = this.running
     const { count } = engine.model
     if (count === undefined) return Effect.sync(() => this.tokens())
-    const { measured } = journal.conversation
+    const measured = this.measured()
     const messages = journal.conversation.messages(measured?.messages ?? 0)
     if (messages.length === 0) return Effect.sync(() => this.tokens())
     return Effect.map(count(journal.call!.model, messages), (counted) =>
@@ -119,7 +126,7 @@ export class Compactor {
   }
 
   private threshold(figures: Figures, tokens: number): Effect.Effect<boolean, StoreError> {
-    return this.automatic("threshold", figures, tokens, figures.keep)
+    return this.automatic("threshold", figures, tokens, () => figures.keep)
   }
 
   /** Compacts because it has to be. What the model fails with is told, and fails nothing. */
@@ -127,7 +134,7 @@ export class Compactor {
     trigger: "threshold" | "overflow",
     figures: Figures | undefined,
     tokens: number,
-    keep: number
+    keep: Keep
   ): Effect.Effect<boolean, StoreError> {
     const { running } = this
     return Effect.matchEffect(this.compact(trigger, figures, tokens, keep, {}), {
@@ -153,7 +160,7 @@ export class Compactor {
     trigger: CompactionTrigger,
     figures: Figures | undefined,
     tokens: number,
-    keep: number,
+    keep: Keep,
     wanted: Wanted
   ): Effect.Effect<Recorded | undefined, AttemptError | StoreError> {
     const { running } = this
@@ -161,15 +168,18 @@ export class Compactor {
     const messages = conversation.messages()
     const before = this.estimate(messages)
     const scale = Math.min(maxScale, Math.max(1, tokens / before))
-    const cut = cutOf(conversation, keep, (figures?.threshold ?? tokens) / 2, scale)
+    const all = messagesTokens(messages) * scale
+    const cut = cutOf(conversation, keep(all), (figures?.threshold ?? all) / 2, scale)
     if (cut === undefined) return Effect.succeed(undefined)
     const call = this.summariser(wanted)
     const older = withoutSummary(conversation, messages.slice(0, cut.at))
     const own = this.settings ?? {}
+    const texts = transcript(older)
+    if (texts.reduce((sum, text) => sum + text.length, 0) < leastWorth) return Effect.succeed(undefined)
     const info = running.engine.model.info?.(call.model)
     const material = {
       earlier: conversation.compacted?.summary,
-      transcript: transcript(older),
+      transcript: texts,
       hints: [own.instructions ?? "", wanted.instructions ?? ""],
       most: Math.min(figures?.summary ?? summaryOf(undefined), info?.maxOutput ?? Number.POSITIVE_INFINITY),
       scale
@@ -227,6 +237,12 @@ export class Compactor {
     return { ...call, model, thinking, fallbacks: others.filter((it) => it !== model) }
   }
 }
+
+/** How many tokens of the newest messages stay, of so many that all messages have. */
+type Keep = (all: number) => number
+
+/** A transcript that is shorter, in UTF-16 code units, is about as long as the headings of its summary. */
+const leastWorth = 500
 
 /** By how much an estimate may be short, by what a provider told: what was told may be wrong itself. */
 const maxScale = 4

@@ -31,7 +31,7 @@ export const figuresOf = (info: ModelInfo | undefined): Figures | undefined => {
   const window = info?.contextWindow
   if (window === undefined) return undefined
   const maxOutput = info?.maxOutput ?? Number.POSITIVE_INFINITY
-  const reserve = Math.floor(Math.min(most.reserve, maxOutput, Math.max(least.reserve, window / 3)))
+  const reserve = Math.floor(Math.min(most.reserve, maxOutput, window / 2, Math.max(least.reserve, window / 3)))
   const threshold = window - reserve
   const spacing = Math.floor(Math.min(most.spacing, window / 2))
   const keep = Math.floor(Math.min(most.keep, Math.max(threshold / 8, threshold - most.spacing - least.summary)))

@@ -38,7 +38,7 @@ export interface Agent<out R = never> {
    * How the older part of a conversation is summarised that becomes too long for the model. `"off"`: it is not, unless it
    * is asked for; then a prompt that does not fit fails with `ContextOverflow`.
    */
-  readonly compaction: "off" | CompactionSettings
+  readonly compaction?: "off" | CompactionSettings | undefined
   readonly limits: Partial<OwnLimits>
 }
 
@@ -107,7 +107,7 @@ export const make = <
     delegate: options.delegate ?? "general",
     skills: options.skills ?? [],
     workspace: options.workspace ?? "read",
-    compaction: options.compaction ?? {},
+    compaction: options.compaction,
     limits: options.limits ?? {}
   }
 }

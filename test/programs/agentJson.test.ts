@@ -81,7 +81,7 @@ describe("an agent in JSON", () => {
       assert.match(yield* refused({}), /^, at agent\.name: it is not a name/)
       yield* says(
         { tols: [] },
-        ", at agent.tols: there is no such field; there are name, description, instructions, model, fallbacks, thinking, tools, skills, subagents, delegate, workspace, limits."
+        ", at agent.tols: there is no such field; there are name, description, instructions, model, fallbacks, thinking, tools, skills, subagents, delegate, workspace, compaction, limits."
       )
 
       yield* says({ delegate: null }, ", at agent.delegate: it is null; what is not given is left out.")
