@@ -1,6 +1,7 @@
 import * as AiError from "@effect/ai/AiError"
 import * as LanguageModel from "@effect/ai/LanguageModel"
 import type * as Response from "@effect/ai/Response"
+import * as Tokenizer from "@effect/ai/Tokenizer"
 import * as AiTool from "@effect/ai/Tool"
 import { assert, describe, it } from "@effect/vitest"
 import { AiModel } from "effect-baton/ai"
@@ -60,6 +61,60 @@ const scripted = (
       })
     )
   )
+
+describe("a tokenizer", () => {
+  const messages: ReadonlyArray<Message> = [
+    ask,
+    { role: "assistant", content: [{ type: "tool-call", id: "c", name: "lookup", args: { id: 1 } }] },
+    {
+      role: "tool",
+      results: [
+        {
+          callId: "c",
+          name: "lookup",
+          text: "a picture [image 1: image/png]",
+          isError: false,
+          images: [{ type: "image", mediaType: "image/png", data: "iVBORw0KGgo=" }]
+        }
+      ]
+    },
+    { role: "user", content: [{ type: "image", mediaType: "image/png", data: "iVBORw0KGgo=" }] }
+  ]
+
+  const counted = (tokenize: Parameters<typeof Tokenizer.make>[0]["tokenize"]) =>
+    Effect.flatMap(Model, (model) => model.count?.("test", messages) ?? Effect.succeed(-1)).pipe(
+      Effect.provide(Layer.provide(scripted([]), Layer.succeed(Tokenizer.Tokenizer, Tokenizer.make({ tokenize }))))
+    )
+
+  it.effect("that is around the layer counts messages, without their images", () =>
+    Effect.gen(function* () {
+      const parts: Array<string> = []
+      const tokens = yield* counted((prompt) =>
+        Effect.sync(() => {
+          for (const { content } of prompt.content) {
+            if (typeof content !== "string") parts.push(...content.map(({ type }) => type))
+          }
+          return [1, 2, 3, 4, 5]
+        })
+      )
+      assert.strictEqual(tokens, 5)
+      assert.deepStrictEqual(parts, ["text", "tool-call", "tool-result"])
+    })
+  )
+
+  it.effect("that cannot count says so", () =>
+    Effect.gen(function* () {
+      const error = new AiError.UnknownError({ module: "Test", method: "tokenize" })
+      assert.isUndefined(yield* counted(() => Effect.fail(error)))
+    })
+  )
+
+  it.effect("that is not there counts nothing", () =>
+    Effect.gen(function* () {
+      assert.isUndefined((yield* Model).count)
+    }).pipe(Effect.provide(scripted([])))
+  )
+})
 
 const httpRequest = {
   method: "POST",

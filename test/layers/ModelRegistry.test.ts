@@ -397,6 +397,34 @@ describe("limits", () => {
     })
   )
 
+  it.effect("messages are counted by the layer that is asked, once it is built", () =>
+    Effect.gen(function* () {
+      const counts = Layer.succeed(Model.Model, {
+        defaultModel: "own",
+        count: (model: string) => Effect.succeed(model.length),
+        stream: () => Effect.succeed({ reason: "stop" as const, usage: undefined })
+      })
+      const { model } = yield* held(
+        Model.layerRegistry({
+          providers: { a: counts, b: observed([], "B") },
+          models: { short: "a/long-name", local: counts }
+        })
+      )
+      const count = (name: string) => model.count?.(name, []) ?? Effect.succeed(-1)
+      assert.isUndefined(yield* count("a/long-name"))
+      for (const name of ["a/x", "local", "b/x"]) {
+        yield* model.stream(
+          { model: name, thinking: undefined, instructions: "", messages: [], tools: [] },
+          () => undefined
+        )
+      }
+      assert.strictEqual(yield* count("short"), "long-name".length)
+      assert.strictEqual(yield* count("local"), "own".length)
+      assert.isUndefined(yield* count("b/x"))
+      assert.isUndefined(yield* count("nobody/x"))
+    })
+  )
+
   it.effect("that a layer tells itself count once it is built, after all others", () =>
     Effect.gen(function* () {
       const inner = Model.layerRegistry({ providers, limits: { "a/known": { maxOutput: 60 } } })

@@ -10,6 +10,7 @@ import {
   type Event,
   Model,
   Prices,
+  Sandbox,
   Script,
   Secrets,
   type Sessions,
@@ -17,6 +18,7 @@ import {
   Tool
 } from "effect-baton"
 import { engineOver, messagesOf, open, recorder, watchedModel } from "../support/engine.js"
+import { filesSandbox } from "../support/filesSandbox.js"
 import { problems } from "../support/validMessages.js"
 import { requestTokens } from "../../src/programs/estimate.js"
 import { unpaired } from "../../src/services/testing/EventPairs.js"
@@ -614,3 +616,78 @@ it.effect("an interrupted compaction leaves the conversation as it was", () =>
     }).pipe(Effect.provide(engine), Effect.scoped)
   })
 )
+
+it.scoped("instructions that have changed since go with the requests from a compaction on", () => {
+  const files = new Map([["AGENTS.md", "Work slowly."]])
+  const { agent, scene } = worker(110, 500)
+  const { layer, requests } = watchedModel([talk(), scene], window16)
+  const sandbox = Layer.succeed(Sandbox.Sandbox, filesSandbox(files))
+  return Effect.gen(function* () {
+    const session = yield* open(agent)
+    yield* session.prompt("TALK")
+    files.set("AGENTS.md", "Work quickly.")
+    yield* session.prompt(goal)
+    const asked = requests.filter((it) => !Summary.isAsked(it)).map(({ instructions }) => instructions)
+    const changed = asked.findIndex((it) => it.includes("Work quickly."))
+    const [compaction] = (yield* session.history).filter(isOf("Compaction"))
+    assert.isAbove(changed, 50)
+    assert.isTrue(asked.slice(0, changed).every((it) => it.includes("Work slowly.")))
+    assert.isTrue(asked.slice(changed).every((it) => !it.includes("Work slowly.")))
+    const replies = (yield* session.history).filter((it) => it._tag === "Assistant" && it.id < compaction!.id)
+    assert.strictEqual(changed, replies.length)
+  }).pipe(Effect.provide(engineOver(Layer.mergeAll(SessionStore.layerMemory, layer, sandbox))))
+})
+
+it.scoped("text that takes more tokens than the estimate has it is cut by what the provider tells", () => {
+  // As many tokens as characters.
+  const usageOf = ({ instructions, messages }: Model.ModelRequest) => {
+    const input = JSON.stringify(messages).length + instructions.length
+    return { input, output: 100, cacheRead: 0, cacheWrite: 0, reasoning: 0 }
+  }
+  const dense = Script.on("TALK", ({ prompt, request }) => ({
+    text: `${prompt} ${"\u8a9e".repeat(1_000)}`,
+    usage: usageOf(request)
+  }))
+  const { asked, engine, summaries } = over([dense], window16)
+  return Effect.gen(function* () {
+    const session = yield* open(Agent.make("a", { delegate: "off" }))
+    yield* talked(session, 40)
+    assert.isAbove(summaries().length, 1)
+    for (const request of asked()) assert.isBelow(usageOf(request).input, 16_000)
+  }).pipe(Effect.provide(engine))
+})
+
+it.scoped("what does not fit into the window of the model for summaries is summarised piece by piece", () => {
+  const { layer, requests } = watchedModel([talk(6_000)])
+  const small = Layer.effect(
+    Model.Model,
+    Effect.map(Model.Model, (it) => ({
+      ...it,
+      info: (model: string) => (model === "small" ? { contextWindow: 8_000, maxOutput: 1_000 } : undefined)
+    }))
+  ).pipe(Layer.provide(layer))
+  return Effect.gen(function* () {
+    const session = yield* open(Agent.make("a", { compaction: { model: "small" } }))
+    yield* talked(session, 20)
+    const done = yield* session.compact()
+    assert(done._tag === "Compacted")
+    const summaries = requests.filter((it) => Summary.isAsked(it))
+    assert.isAbove(summaries.length, 2)
+    const texts = summaries.map((it) => Script.view(it).prompt)
+    assert.deepStrictEqual(
+      texts.map((it) => it.includes("<earlier-summary>")),
+      texts.map((_, i) => i > 0)
+    )
+    for (const request of summaries) {
+      assert.isBelow(requestTokens(request) + 1_000, 8_000)
+      assert.deepInclude(request, { model: "small", maxOutput: 1_000 })
+    }
+    // Every piece once, in order.
+    const named = texts.flatMap((it) => [...it.matchAll(/^\[user\] TALK (\d+)$/gm)].map(([, n]) => Number(n)))
+    assert.deepStrictEqual(
+      named,
+      named.map((_, i) => i)
+    )
+    assert.isAbove(named.length, 10)
+  }).pipe(Effect.provide(engineOver(Layer.merge(SessionStore.layerMemory, small))))
+})

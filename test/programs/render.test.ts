@@ -62,6 +62,39 @@ const plainOf = (events: ReadonlyArray<AnyEvent>): ReadonlyArray<string> => {
 }
 
 describe("the tree", () => {
+  const compacting = (end: AnyEvent): ReadonlyArray<AnyEvent> => {
+    const at = { session: "main", operationId: "op-main" }
+    return [
+      { _tag: "OperationStarted", ...at, at: 0, seq: 1, kind: "compact" },
+      { _tag: "CompactionStarted", ...at, at: 0, trigger: "manual", tokens: 12_345, model: "m" },
+      end,
+      { _tag: "OperationCompleted", ...at, at: 2_000, seq: 3, kind: "compact", usage }
+    ]
+  }
+  const ofMain = { session: "main", operationId: "op-main", at: 1_500, trigger: "manual" as const }
+
+  it("draws a compaction under its operation, with what it came to", () => {
+    const used = { ...zero, input: 900, output: 100 }
+    const tokens = { tokensBefore: 12_345, tokensAfter: 2_345, usage: used }
+    const completed = compacting({ _tag: "CompactionCompleted", ...ofMain, seq: 2, ...tokens })
+    assert.deepStrictEqual(treeLines(grow(completed), { width: 100, colours: false, now: 0 }), [
+      "✔ compact                                                                        1,234 tokens  2.0 s",
+      "└─✔ summary Summarising the earlier part (12,345 -> 2,345 tokens)                1,000 tokens  1.5 s"
+    ])
+    assert.deepStrictEqual(plainOf(completed), [
+      "▸ compact",
+      "  ▸ summary Summarising the earlier part",
+      "  ✔ summary Summarising the earlier part (12,345 -> 2,345 tokens)  1,000 tokens  1.5 s",
+      "✔ compact  1,234 tokens  2.0 s"
+    ])
+    const error = { tag: "CompactionStalled", message: "the summary was empty" }
+    const failed = compacting({ _tag: "CompactionFailed", ...ofMain, seq: 2, error, usage: used })
+    assert.include(plainOf(failed)[2], "✖ summary Summarising the earlier part (the summary was empty)")
+    const cut = { tag: "Interrupted", message: "It was interrupted." }
+    const interrupted = compacting({ _tag: "CompactionFailed", ...ofMain, seq: undefined, error: cut, usage: used })
+    assert.include(plainOf(interrupted)[2], "■ summary Summarising the earlier part  1,000 tokens")
+  })
+
   it("draws operations, tasks and calls with times", () => {
     const lines = treeLines(grow(story("look")), { width: 60, colours: false, now: 0 })
     assert.deepStrictEqual(lines, [

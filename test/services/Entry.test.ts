@@ -3,7 +3,10 @@ import { Effect, Fiber, Layer, Schema } from "effect"
 import { Agent, Engine, Errors, Model, Script, Sessions, SessionStore, Skill, Tool } from "effect-baton"
 import { Entry } from "effect-baton/schema"
 import { StoreJournal } from "effect-baton/testing"
+import * as Summary from "../../src/services/Summary.js"
 import { engine, open } from "../support/engine.js"
+
+const summary = Summary.headings.map((it) => `## ${it}\nNone.`).join("\n")
 
 /** What a process leaves that goes on with what another one began. */
 const resumed = Effect.gen(function* () {
@@ -52,6 +55,9 @@ describe("the record format", () => {
       yield* session.label("end")
       yield* session.fork("f", 3)
       yield* session.whatIf("w", { from: 3 })
+      assert.strictEqual((yield* session.compact())._tag, "Compacted")
+      yield* session.prompt("long")
+      yield* Effect.flip(session.compact({ model: "useless" }))
       const decode = Schema.decodeUnknownSync(Entry.Entry, { onExcessProperty: "error" })
       const tags = new Set<string>()
       for (const { entries } of [...(yield* SessionStore.Memory).values(), ...(yield* resumed)]) {
@@ -71,6 +77,8 @@ describe("the record format", () => {
             { reasoning: "hm", text: "So.", calls: [Script.call("t"), Script.call("t", "bad"), Script.task("sub")] },
             "done"
           ),
+          Script.summaries(({ request }) => (request.model === "useless" ? "no" : summary)),
+          Script.on("long", "x".repeat(3_000)),
           Script.on("sub", "ok"),
           Script.on("again", "ok"),
           Script.on("fail", { fail: new Errors.ModelRejected({ model: "m", reason: "no", status: 400 }) }),

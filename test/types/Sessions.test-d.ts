@@ -49,6 +49,23 @@ describe("Sessions", () => {
     expectTypeOf(use).toBeFunction()
   })
 
+  it("a compaction needs nothing more, and tells what it brought and can fail with", () => {
+    const use = (session: Sessions.Session) => {
+      const compacted = session.compact({ instructions: "Briefly.", model: "m", onBusy: "wait", operationId: "c" })
+      expectTypeOf<Effect.Effect.Context<typeof compacted>>().toEqualTypeOf<never>()
+      expectTypeOf<Effect.Effect.Success<typeof compacted>>().toEqualTypeOf<Sessions.Compaction>()
+      expectTypeOf<Effect.Effect.Error<typeof compacted>>().toEqualTypeOf<Sessions.CompactError>()
+      // @ts-expect-error only a prompt is joined
+      void session.compact({ onBusy: "steer" })
+    }
+    expectTypeOf(use).toBeFunction()
+    expectTypeOf<Errors.CompactionStalled>().toExtend<Sessions.CompactError>()
+    Agent.make("a", { compaction: "off" })
+    Agent.make("a", { compaction: { model: "m", instructions: "Briefly.", thinking: "low" } })
+    // @ts-expect-error there is no such setting
+    Agent.make("a", { compaction: { modle: "m" } })
+  })
+
   it("what an operation can fail with is told tag by tag", () => {
     type Tags<E> = E extends { readonly _tag: infer Tag } ? Tag : never
     expectTypeOf<Tags<Sessions.PromptError>>().toEqualTypeOf<
