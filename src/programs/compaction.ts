@@ -53,12 +53,7 @@ export class Compactor {
     const { failed, running, settings } = this
     if (settings === undefined || failed) return undefined
     const { engine, journal } = running
-    const { model } = journal.call!
-    if (this.figures === undefined || this.model !== model) {
-      this.figures = figuresOf(engine.model.info?.(model))
-      this.model = model
-    }
-    const { figures } = this
+    const figures = this.look()
     if (figures === undefined) return undefined
     const estimate = this.tokens()
     const { conversation } = journal
@@ -74,7 +69,7 @@ export class Compactor {
   /** Gives whether the conversation that a provider refused was compacted. */
   overflow(): Effect.Effect<boolean, StoreError> {
     if (this.settings === undefined) return Effect.succeed(false)
-    const figures = figuresOf(this.running.engine.model.info?.(this.running.journal.call!.model))
+    const figures = this.look()
     return Effect.flatMap(this.counted(), (counted) => {
       // It is as large as the window by what the provider says, whatever the estimate is.
       const tokens = Math.max(counted, figures?.window ?? 0)
@@ -84,7 +79,7 @@ export class Compactor {
 
   /** Compacts because somebody asks for it. */
   manual(wanted: Wanted): Effect.Effect<Recorded | undefined, AttemptError | StoreError> {
-    const figures = figuresOf(this.running.engine.model.info?.(this.running.journal.call!.model))
+    const figures = this.look()
     return Effect.flatMap(this.counted(), (tokens) =>
       this.compact("manual", figures, tokens, (all) => figures?.keep ?? keepOf(all), wanted)
     )
@@ -99,10 +94,20 @@ export class Compactor {
 
   /** What was told of the last request, unless that cannot be: what is larger than the window was not answered. */
   private measured(): Measured | undefined {
-    const { engine, journal } = this.running
-    const { measured } = journal.conversation
-    const window = engine.model.info?.(journal.call!.model)?.contextWindow ?? Number.POSITIVE_INFINITY
+    const { measured } = this.running.journal.conversation
+    const window = this.figures?.window ?? Number.POSITIVE_INFINITY
     return measured === undefined || measured.tokens > window ? undefined : measured
+  }
+
+  /** The figures of the model that is to be asked: what is known of it may come with its first reply. */
+  private look(): Figures | undefined {
+    const { engine, journal } = this.running
+    const { model } = journal.call!
+    if (this.figures === undefined || this.model !== model) {
+      this.figures = figuresOf(engine.model.info?.(model))
+      this.model = model
+    }
+    return this.figures
   }
 
   private estimate(messages = this.running.journal.conversation.messages()): number {
@@ -167,7 +172,8 @@ export class Compactor {
     const { conversation } = running.journal
     const messages = conversation.messages()
     const before = this.estimate(messages)
-    const scale = Math.min(maxScale, Math.max(1, tokens / before))
+    const ratio = Math.min(maxScale, tokens / before)
+    const scale = Math.max(1, ratio)
     const all = messagesTokens(messages) * scale
     const cut = cutOf(conversation, keep(all), (figures?.threshold ?? all) / 2, scale)
     if (cut === undefined) return Effect.succeed(undefined)
@@ -208,7 +214,7 @@ export class Compactor {
             firstKept,
             trigger,
             tokensBefore: tokens,
-            tokensAfter: Math.ceil(this.estimate(after) * scale),
+            tokensAfter: Math.ceil(this.estimate(after) * ratio),
             files,
             model,
             usage: running.summaryUsage

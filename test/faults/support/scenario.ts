@@ -157,7 +157,8 @@ export const steps = (
     yield* sessions.remove("other")
     return { text: "removed" }
   }),
-  slow: session.prompt("slow")
+  slow: session.prompt("slow"),
+  compact: Effect.map(session.compact(), ({ _tag }) => ({ text: _tag }))
 })
 
 /** What was acknowledged of a step, or how it ended otherwise. */
