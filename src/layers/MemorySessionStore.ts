@@ -22,7 +22,6 @@ import {
   type NewSession,
   type Page,
   type Query,
-  type Removed,
   type SessionKey,
   type SessionRow,
   SessionStore,
@@ -122,7 +121,7 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
       if (sessions.has(session.id) || ids.has(session.id)) return new SessionAlreadyExists({ session: session.id })
       ids.add(session.id)
       const shared = base === null ? undefined : find(base)
-      if (base !== null && (shared === undefined || base.seq >= shared.row.nextSeq)) {
+      if (base !== null && !(shared !== undefined && isPlace(base.seq, shared.row.nextSeq))) {
         return new SessionNotFound({ session: base.id })
       }
       const all = [...(shared?.entries.slice(0, base!.seq) ?? none), ...entries]
@@ -137,30 +136,42 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
     return Effect.void
   }
 
-  const search = ({ after, limit, session, words }: Query): Page => {
-    const found: Array<{ readonly session: string; readonly order: number; readonly entry: Entry }> = []
-    const seen = new Set<Entry>()
-    let order = 0
-    for (const { entries, row } of sessions.values()) {
-      order++
-      for (const entry of entries) {
-        // Of those that share it the first has it.
-        if (seen.has(entry)) continue
-        seen.add(entry)
-        if (session !== undefined && session !== row.id) continue
-        const has = new Set(Words.of(Words.textOf(entry)))
-        if (words.every((word) => has.has(word))) found.push({ session: row.id, order, entry })
-      }
-    }
-    found.sort((a, b) => b.entry.at - a.entry.at || b.order - a.order || b.entry.id - a.entry.id)
-    const nameOf = (it: (typeof found)[number]) => `${it.entry.at}/${it.order}/${it.entry.id}`
-    const from = after === undefined ? 0 : found.findIndex((it) => nameOf(it) === after) + 1
-    if (after !== undefined && from === 0) return { hits: [], next: undefined }
-    const hits = found.slice(from, from + limit)
-    const last = hits.at(-1)
-    const isMore = last !== undefined && from + limit < found.length
-    return { hits: hits.map(({ entry, session }) => ({ session, entry })), next: isMore ? nameOf(last) : undefined }
+  /** Those that were there first have the lower numbers, also when others are removed. */
+  const orderOf = (it: Stored): number => {
+    let order = orders.get(it)
+    if (order === undefined) orders.set(it, (order = ++last))
+    return order
   }
+  const orders = new WeakMap<Stored, number>()
+  let last = 0
+
+  const search = ({ after, limit, session, words }: Query): Effect.Effect<Page> =>
+    Effect.gen(function* () {
+      const cursor = after === undefined ? undefined : placeOf(after)
+      if (words.length === 0 || (after !== undefined && cursor === undefined)) return { hits: [], next: undefined }
+      const found: Array<Found> = []
+      const seen = new Set<Entry>()
+      let looked = 0
+      for (const it of [...sessions.values()]) {
+        const order = orderOf(it)
+        for (const [i, entry] of it.entries.entries()) {
+          // Of those that share it the first has it.
+          if (i < it.shared && seen.has(entry)) continue
+          seen.add(entry)
+          if (session !== undefined && session !== it.row.id) continue
+          if (++looked % atOnce === 0) yield* Effect.yieldNow()
+          const hit = { session: it.row.id, order, entry }
+          if ((cursor === undefined || inOrder(cursor, placeIn(hit)) < 0) && hasAll(entry, words)) found.push(hit)
+        }
+      }
+      found.sort((a, b) => inOrder(placeIn(a), placeIn(b)))
+      const hits = found.slice(0, limit)
+      const end = hits.at(-1)
+      return {
+        hits: hits.map(({ entry, session }) => ({ session, entry })),
+        next: end !== undefined && found.length > limit ? placeIn(end).join("/") : undefined
+      }
+    })
 
   return {
     get: (id) =>
@@ -197,7 +208,7 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
       }),
 
     read: (id, incarnation, fromSeq, toSeq) =>
-      Effect.sync(() => find({ id, incarnation })?.entries.slice(fromSeq - 1, toSeq) ?? none),
+      Effect.sync(() => find({ id, incarnation })?.entries.slice(Math.max(0, fromSeq - 1), toSeq) ?? none),
 
     operation: (id, incarnation, operationId) =>
       Effect.sync(() => {
@@ -212,26 +223,33 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
 
     remove: (keys, owner) =>
       withNow((now) => {
-        const all = keys.flatMap((key) => find(key) ?? [])
+        const all = [...new Set(keys.flatMap((key) => find(key) ?? []))]
         for (const { leaseUntil, row } of all) {
           if (row.owner !== null && row.owner !== owner && leaseUntil > now) {
             return new SessionOwned({ session: row.id, owner: row.owner, running: row.running })
           }
         }
         for (const { row } of all) sessions.delete(row.id)
-        return Effect.sync(() => all.map(removed))
+        return Effect.sync(() =>
+          all.map(({ entries, row: { id, incarnation }, shared }) => {
+            let bytes = 0
+            for (let i = shared; i < entries.length; i++) bytes += bytesOf(entries[i]!)
+            return { id, incarnation, entries: entries.length - shared, bytes }
+          })
+        )
       }),
 
     measure: withNow((now) =>
-      Effect.sync(() =>
-        [...sessions.values()].map((it) => {
-          const { bytes, entries } = removed(it)
-          return { row: rowOf(it, now), activeAt: it.entries.at(-1)?.at ?? it.row.createdAt, entries, bytes }
-        })
+      Effect.forEach([...sessions.values()], (it) =>
+        Effect.map(sizeOf(it), (size) => ({
+          row: rowOf(it, now),
+          activeAt: it.entries.at(-1)?.at ?? it.row.createdAt,
+          ...size
+        }))
       )
     ),
 
-    search: (query) => Effect.sync(() => search(query)),
+    search,
 
     put: (key, item) =>
       Effect.suspend(() => {
@@ -255,12 +273,55 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
   }
 }
 
+/** How many entries are looked at before others go on. */
+const atOnce = 256
+
+const bytesOf = (entry: Entry): number => Buffer.byteLength(JSON.stringify(entry))
+
 /** What a session takes by itself. */
-const removed = ({ entries, row: { id, incarnation }, shared }: Stored): Removed => {
-  let bytes = 0
-  for (const entry of entries.slice(shared)) bytes += Buffer.byteLength(JSON.stringify(entry))
-  return { id, incarnation, entries: entries.length - shared, bytes }
+const sizeOf = ({ entries, shared }: Stored): Effect.Effect<{ readonly entries: number; readonly bytes: number }> =>
+  Effect.gen(function* () {
+    const end = entries.length
+    let bytes = 0
+    for (let i = shared; i < end; i++) {
+      bytes += bytesOf(entries[i]!)
+      if ((i + 1) % atOnce === 0) yield* Effect.yieldNow()
+    }
+    return { entries: end - shared, bytes }
+  })
+
+interface Found {
+  readonly session: string
+  readonly order: number
+  readonly entry: Entry
 }
+
+/** Where a hit stands among others. */
+type Place = readonly [at: number, order: number, id: number]
+
+const placeIn = ({ entry, order }: Found): Place => [entry.at, order, entry.id]
+
+/** The last comes first. */
+const inOrder = (a: Place, b: Place): number => b[0] - a[0] || b[1] - a[1] || b[2] - a[2]
+
+const placeOf = (cursor: string): Place | undefined => {
+  const [at = NaN, order = NaN, id = NaN, ...more] = cursor.split("/").map((it) => (it === "" ? NaN : Number(it)))
+  const isOne = Number.isFinite(at) && Number.isSafeInteger(order) && Number.isSafeInteger(id) && more.length === 0
+  return isOne ? [at, order, id] : undefined
+}
+
+const hasAll = (entry: Entry, words: ReadonlyArray<string>): boolean => {
+  const text = Words.textOf(entry)
+  if (text === "") return false
+  const folded = Words.fold(text)
+  // Each word of a text is a part of it: those that have it so are few, and only they are taken apart.
+  if (!words.every((word) => folded.includes(word))) return false
+  const has = new Set(Words.of(text))
+  return words.every((word) => has.has(word))
+}
+
+/** Whether an entry stands there; nothing stands before the first one, which can be shared as well. */
+const isPlace = (seq: number, nextSeq: number): boolean => Number.isSafeInteger(seq) && seq >= 0 && seq < nextSeq
 
 const rowOf = ({ leaseUntil, row }: Stored, now: number): SessionRow => ({
   ...row,

@@ -14,7 +14,8 @@ import { type CommitFailed, transaction } from "./transaction.js"
 
 /**
  * Makes the tables where they are not there. A database of another format is left as it is: it is only read before.
- * There was no database before format 2; one of format 2 is taken over, since its entries and tables are those of this one as well.
+ * There was no database before format 2; one of format 2 or 3 is taken over: its entries are those of this one as well,
+ * and its tables have what they lack added.
  */
 export const prepare = (
   connection: Connection,
@@ -31,6 +32,7 @@ export const prepare = (
         const state = yield* stateOf(connection, dialect)
         if (state === "present") return
         if (state === "earlier") {
+          for (const change of dialect.changes) yield* connection.executeUnprepared(change, [], undefined)
           // From now on an older version of Baton refuses it, which could not read what is written.
           yield* connection.executeUnprepared(`UPDATE baton_format SET format = ${formatVersion}`, [], undefined)
           return
@@ -46,8 +48,8 @@ export const prepare = (
     )
   })
 
-/** The formats that are taken over as they are. */
-const earlier: ReadonlySet<number> = new Set([2])
+/** The formats that are taken over: the tables of both were the same. */
+const earlier: ReadonlySet<number> = new Set([2, 3])
 
 /** Whether the tables are there, and of which format. */
 const stateOf = (

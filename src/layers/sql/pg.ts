@@ -15,6 +15,36 @@ const now = "floor(extract(epoch from clock_timestamp()) * 1000)::bigint"
 
 const text = `text COLLATE "C"`
 
+/**
+ * What format 4 added. The words of a text are an array: a `tsvector` takes no more than a megabyte of them, and a text
+ * may have more.
+ */
+const added = [
+  "CREATE TABLE baton_forks (key bigint PRIMARY KEY, base bigint NOT NULL, upto bigint NOT NULL)",
+  "CREATE INDEX baton_forks_base ON baton_forks (base)",
+  `CREATE TABLE baton_remains (
+    key bigint PRIMARY KEY,
+    incarnation ${text} NOT NULL,
+    next_seq bigint NOT NULL,
+    indexed bigint NOT NULL
+  )`,
+  `CREATE TABLE baton_texts (
+    session bigint NOT NULL,
+    seq bigint NOT NULL,
+    at double precision NOT NULL,
+    words text[] COLLATE "C" NOT NULL,
+    PRIMARY KEY (session, seq)
+  )`,
+  "CREATE INDEX baton_texts_words ON baton_texts USING gin (words)",
+  "CREATE INDEX baton_texts_at ON baton_texts (at, session, seq)"
+]
+
+const changes = [
+  `ALTER TABLE baton_sessions ADD COLUMN origin ${text}, ADD COLUMN origin_entry bigint,
+    ADD COLUMN shared bigint NOT NULL DEFAULT 0, ADD COLUMN indexed bigint NOT NULL DEFAULT 0`,
+  ...added
+]
+
 const tables = [
   `CREATE TABLE baton_sessions (
     key bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -25,6 +55,8 @@ const tables = [
     parent ${text},
     depth integer NOT NULL,
     created_at double precision NOT NULL,
+    origin ${text},
+    origin_entry bigint,
     owner ${text},
     epoch bigint NOT NULL,
     lease_until bigint NOT NULL,
@@ -33,6 +65,8 @@ const tables = [
     running_kind text,
     running_since double precision,
     inbox bigint NOT NULL,
+    shared bigint NOT NULL DEFAULT 0,
+    indexed bigint NOT NULL DEFAULT 0,
     partial text
   )`,
   "CREATE INDEX baton_sessions_parent ON baton_sessions (parent, key)",
@@ -51,7 +85,8 @@ const tables = [
     id ${text} NOT NULL,
     body text NOT NULL,
     UNIQUE (session, id)
-  )`
+  )`,
+  ...added
 ]
 
 /** One write by itself, which the server plans in less time. All take the same parameters. */
@@ -69,7 +104,10 @@ const single: Record<LeaseStep, string> = (() => {
   const leased = `owner = $3, lease_until = ${now} + $5::bigint`
   const released = "owner = NULL, lease_until = 0"
   return {
-    once: "",
+    once: text(
+      `epoch = epoch + 1, ${released}`,
+      `$4 = 'once' AND (owner = $3 OR owner IS NULL OR lease_until <= ${now}) AND $5::bigint IS NOT NULL`
+    ),
     claim: text(
       `epoch = epoch + 1, ${leased}`,
       `$4 = 'claim' AND (owner = $3 OR owner IS NULL OR lease_until <= ${now})`
@@ -90,12 +128,12 @@ const group = `WITH w AS (
     UPDATE baton_sessions s SET
       next_seq = s.next_seq + w.count, running_id = w.running_id, running_kind = w.running_kind,
       running_since = w.running_since, partial = w.partial,
-      epoch = s.epoch + CASE w.lease WHEN 'claim' THEN 1 ELSE 0 END,
-      owner = CASE w.lease WHEN 'release' THEN NULL ELSE w.owner END,
-      lease_until = CASE w.lease WHEN 'release' THEN 0 ELSE ${now} + w.lease_for END
+      epoch = s.epoch + CASE WHEN w.lease IN ('claim', 'once') THEN 1 ELSE 0 END,
+      owner = CASE WHEN w.lease IN ('release', 'once') THEN NULL ELSE w.owner END,
+      lease_until = CASE WHEN w.lease IN ('release', 'once') THEN 0 ELSE ${now} + w.lease_for END
     FROM locked JOIN w USING (n)
     WHERE s.key = locked.key AND s.incarnation = w.incarnation AND s.epoch = w.epoch AND s.next_seq = w.seq
-      AND (s.owner = w.owner OR w.lease = 'claim' AND (s.owner IS NULL OR s.lease_until <= ${now}))
+      AND (s.owner = w.owner OR w.lease IN ('claim', 'once') AND (s.owner IS NULL OR s.lease_until <= ${now}))
     RETURNING w.n, s.key, s.epoch, s.inbox
   ), entries AS (
     INSERT INTO baton_entries (session, seq, operation, body)
@@ -105,14 +143,15 @@ const group = `WITH w AS (
 
 const children = `, children AS (
     INSERT INTO baton_sessions
-      (id, incarnation, agent, cwd, parent, depth, created_at, epoch, lease_until, next_seq, inbox)
-    SELECT c.id, c.incarnation, c.agent, c.cwd, c.parent, c.depth, c.created_at, 0, 0, 1, 0
+      (id, incarnation, agent, cwd, parent, depth, created_at, origin, origin_entry, epoch, lease_until, next_seq, inbox)
+    SELECT c.id, c.incarnation, c.agent, c.cwd, c.parent, c.depth, c.created_at, c.origin, c.origin_entry, 0, 0, 1, 0
     FROM unnest($17::bigint[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::integer[],
-      $24::double precision[]) WITH ORDINALITY AS c (n, id, incarnation, agent, cwd, parent, depth, created_at, place)
+      $24::double precision[], $25::text[], $26::bigint[]) WITH ORDINALITY
+      AS c (n, id, incarnation, agent, cwd, parent, depth, created_at, origin, origin_entry, place)
       JOIN written USING (n)
     ORDER BY c.place
   ), delivered AS (
-    DELETE FROM baton_inbox i USING unnest($25::bigint[], $26::text[]) AS d (n, id) JOIN written USING (n)
+    DELETE FROM baton_inbox i USING unnest($27::bigint[], $28::text[]) AS d (n, id) JOIN written USING (n)
     WHERE i.session = written.key AND i.id = d.id
   )`
 
@@ -139,13 +178,35 @@ const missing = (
 
 const told = " SELECT n, epoch, inbox FROM written"
 
+const index = `WITH m AS (
+    SELECT * FROM unnest($1::bigint[], $2::text[], $3::boolean[], $4::bigint[], $5::bigint[])
+      AS m (key, incarnation, gone, was, upto)
+  ), marked AS (
+    UPDATE baton_sessions s SET indexed = m.upto FROM m
+    WHERE NOT m.gone AND s.key = m.key AND s.incarnation = m.incarnation AND s.indexed = m.was AND s.next_seq > m.upto
+    RETURNING s.key
+  ), left_marked AS (
+    UPDATE baton_remains s SET indexed = m.upto FROM m
+    WHERE m.gone AND s.key = m.key AND s.incarnation = m.incarnation AND s.indexed = m.was AND s.next_seq > m.upto
+    RETURNING s.key
+  ), done AS (
+    SELECT key FROM marked UNION ALL SELECT key FROM left_marked
+  ), texts AS (
+    INSERT INTO baton_texts (session, seq, at, words)
+    SELECT t.key, t.seq, t.at, string_to_array(t.words, ' ')
+    FROM unnest($6::bigint[], $7::bigint[], $8::double precision[], $9::text[]) AS t (key, seq, at, words)
+      JOIN done USING (key)
+  ) SELECT key FROM done`
+
 export const dialect: Dialect = {
   begin: "BEGIN",
   // Not by `to_regclass`, which does not see in a transaction what another has made since it was asked last.
   isThere: "SELECT 1 FROM pg_class WHERE relname = 'baton_format' AND relkind = 'r' AND pg_table_is_visible(oid)",
   // Any number that nobody else takes: the bytes of "baton".
   alone: `SELECT pg_advisory_xact_lock(${0x6261746f6e})`,
+  apart: `SELECT pg_advisory_xact_lock(${0x6261746f6e + 1})`,
   tables,
+  changes,
   statements: statements({
     now,
     forUpdate: "FOR UPDATE",
@@ -153,13 +214,26 @@ export const dialect: Dialect = {
       let n = 0
       return text.replaceAll("?", () => `$${++n}`)
     },
-    read: `SELECT s.next_seq, e.seq, e.body FROM baton_sessions s
-      LEFT JOIN baton_entries e ON e.session = s.key AND e.seq BETWEEN ? AND ?
+    ranged: {
+      n: "r.n - 1",
+      seq: "e.seq",
+      from: `unnest(?::bigint[], ?::bigint[], ?::bigint[]) WITH ORDINALITY AS r (key, low, high, n)
+        JOIN baton_entries e ON e.session = r.key AND e.seq BETWEEN r.low AND r.high`
+    },
+    read: `SELECT s.next_seq, s.shared, e.seq, e.body FROM baton_sessions s
+      LEFT JOIN baton_entries e ON s.shared < ? AND e.session = s.key AND e.seq BETWEEN ? AND ?
       WHERE s.id = ? AND s.incarnation = ? ORDER BY e.seq LIMIT ${pageSize}`,
-    operation: `SELECT e.seq, e.body FROM baton_sessions s
-      JOIN baton_entries e ON e.session = s.key AND e.operation = ?
+    readShared: `SELECT s.next_seq, s.shared, e.seq, e.body FROM baton_sessions s
+      LEFT JOIN baton_entries e ON e.session = $1 AND e.seq BETWEEN $2 AND $3
+      WHERE s.id = $4 AND s.incarnation = $5 ORDER BY e.seq LIMIT ${pageSize}`,
+    operation: `SELECT s.shared, e.seq, e.body FROM baton_sessions s
+      LEFT JOIN baton_entries e ON e.session = s.key AND e.operation = ?
       WHERE s.id = ? AND s.incarnation = ? ORDER BY e.seq DESC`,
-    removeEntries: "DELETE FROM baton_entries WHERE session = ?"
+    operationShared: `SELECT seq, body FROM baton_entries
+      WHERE operation = $1 AND session = $2 AND seq BETWEEN $3 AND $4 ORDER BY seq DESC`,
+    size: "SELECT count(*) AS entries, sum(octet_length(body)) AS bytes FROM baton_entries WHERE session = ?",
+    removeEntries: "DELETE FROM baton_entries WHERE session = $1 AND seq > $2",
+    removeTexts: ["DELETE FROM baton_texts WHERE session = $1 AND seq > $2"]
   }),
   append: (sql, _own, writes) => {
     const [first] = writes
@@ -219,6 +293,8 @@ export const dialect: Dialect = {
         born.map(({ parent }) => parent),
         born.map(({ depth }) => depth),
         born.map(({ createdAt }) => createdAt),
+        born.map(({ origin }) => origin?.session),
+        born.map(({ origin }) => origin?.entry),
         taken.map(({ n }) => n),
         taken.map(({ id }) => id)
       )
@@ -244,6 +320,54 @@ export const dialect: Dialect = {
           )
     )
   },
+  insertEntries: (key, entries) => [
+    `INSERT INTO baton_entries (session, seq, operation, body)
+      SELECT $1, e.seq, e.operation, e.body FROM unnest($2::bigint[], $3::text[], $4::text[]) AS e (seq, operation, body)`,
+    [key, entries.map(({ seq }) => seq), entries.map(({ operation }) => operation), entries.map(({ body }) => body)]
+  ],
+  entriesAtOnce: pageSize,
+  ranges: (ranges) => [ranges.map(({ key }) => key), ranges.map(({ from }) => from), ranges.map(({ to }) => to)],
+  index: (sql, _own, all) =>
+    withConnection(sql, (connection) => {
+      const texts = all.flatMap(({ key, texts }) => texts.map((it) => ({ ...it, key })))
+      return transaction(
+        connection,
+        "BEGIN",
+        Effect.zipRight(
+          // In one order by every process.
+          execute(connection, "SELECT key FROM baton_sessions WHERE key = ANY($1::bigint[]) ORDER BY key FOR UPDATE", [
+            all.map(({ key }) => key)
+          ]),
+          Effect.map(
+            execute(connection, index, [
+              all.map(({ key }) => key),
+              all.map(({ incarnation }) => incarnation),
+              all.map(({ isGone }) => isGone),
+              all.map(({ was }) => was),
+              all.map(({ upTo }) => upTo),
+              texts.map(({ key }) => key),
+              texts.map(({ seq }) => seq),
+              texts.map(({ at }) => at),
+              texts.map(({ words }) => words.join(" "))
+            ]),
+            (rows) => rows.map(({ key }) => key)
+          )
+        )
+      )
+    }),
+  find: (words, keys, after, limit) => {
+    const cursor = after?.split("/") ?? [null, null, null]
+    return [
+      `SELECT t.at || '/' || t.session || '/' || t.seq AS cursor, t.session AS key, t.seq, e.body, s.id
+        FROM baton_texts t JOIN baton_entries e ON e.session = t.session AND e.seq = t.seq
+        LEFT JOIN baton_sessions s ON s.key = t.session
+        WHERE t.words @> $1::text[] ${keys === undefined ? "AND $2::bigint[] IS NULL" : "AND t.session = ANY($2::bigint[])"}
+        ${after === undefined ? "AND $3::float8 IS NULL AND $4::bigint IS NULL AND $5::bigint IS NULL" : "AND (t.at, t.session, t.seq) < ($3::float8, $4::bigint, $5::bigint)"}
+        ORDER BY t.at DESC, t.session DESC, t.seq DESC LIMIT $6`,
+      [words, keys ?? null, ...cursor, limit]
+    ]
+  },
+  isCursor: (text) => /^-?\d{1,300}(?:\.\d{1,300})?(?:e[-+]\d{1,3})?\/\d{1,18}\/\d{1,18}$/.test(text),
   renew: (connection, owner, leases, leaseFor) =>
     Effect.map(
       execute(

@@ -5,7 +5,7 @@ import type { OperationKind } from "../../services/Operation.js"
 import type { SessionRow } from "../../services/SessionStore.js"
 
 /** Integers come as text from drivers that do not trust numbers with them. */
-type Integer = number | string | bigint
+export type Integer = number | string | bigint
 
 export interface Row {
   readonly key: Integer
@@ -16,6 +16,8 @@ export interface Row {
   readonly parent: string | null
   readonly depth: Integer
   readonly created_at: Integer
+  readonly origin: string | null
+  readonly origin_entry: Integer | null
   readonly owner: string | null
   readonly leased: Integer | boolean
   readonly epoch: Integer
@@ -52,7 +54,8 @@ export const sessionRow = (row: Row): SessionRow => ({
       : { operationId: row.running_id, kind: row.running_kind, since: Number(row.running_since) },
   partial: row.partial === null ? null : (JSON.parse(row.partial) as string),
   inbox: integer(row.inbox),
-  origin: null
+  origin:
+    row.origin === null || row.origin_entry === null ? null : { session: row.origin, entry: integer(row.origin_entry) }
 })
 
 /** Whether a database keeps a text as it is. `false` for half a surrogate pair and for NUL: no name has them. */

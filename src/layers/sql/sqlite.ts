@@ -6,8 +6,18 @@
  */
 import * as Effect from "effect/Effect"
 import type { Appended, LeaseStep } from "../../services/SessionStore.js"
-import { type Dialect, insertSession, sessionParameters, statements, pageSize, type Write } from "./Dialect.js"
-import { integer, type Row } from "./rows.js"
+import {
+  type Dialect,
+  type Indexed,
+  insertSession,
+  sessionParameters,
+  statements,
+  pageSize,
+  type Sql,
+  type Write
+} from "./Dialect.js"
+import type { Stored } from "./records.js"
+import { type Integer, integer, type Row } from "./rows.js"
 import { isSynchronous, type Script, stepwise, transaction, withConnection } from "./transaction.js"
 
 /** Milliseconds since the epoch, by the clock of the database. */
@@ -16,6 +26,32 @@ const now = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
 /** Below this lie the places of one session's entries. */
 const placeBits = 32
 const placeMask = 2 ** placeBits - 1
+
+/** What format 4 added. */
+const added = [
+  "CREATE TABLE baton_forks (key INTEGER PRIMARY KEY, base INTEGER NOT NULL, upto INTEGER NOT NULL)",
+  "CREATE INDEX baton_forks_base ON baton_forks (base)",
+  `CREATE TABLE baton_remains (
+    key INTEGER PRIMARY KEY,
+    incarnation TEXT NOT NULL,
+    next_seq INTEGER NOT NULL,
+    indexed INTEGER NOT NULL
+  )`,
+  "CREATE TABLE baton_texts (number INTEGER PRIMARY KEY, place INTEGER NOT NULL UNIQUE)",
+  // Words hold no ASCII but small letters and digits: to this tokenizer each of them is one token, as it is. No text is
+  // kept, and of a word no more than which entries have it.
+  `CREATE VIRTUAL TABLE baton_words USING fts5(
+    words, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii'
+  )`
+]
+
+const changes = [
+  "ALTER TABLE baton_sessions ADD COLUMN origin TEXT",
+  "ALTER TABLE baton_sessions ADD COLUMN origin_entry INTEGER",
+  "ALTER TABLE baton_sessions ADD COLUMN shared INTEGER NOT NULL DEFAULT 0",
+  "ALTER TABLE baton_sessions ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0",
+  ...added
+]
 
 const tables = [
   `CREATE TABLE baton_sessions (
@@ -27,6 +63,8 @@ const tables = [
     parent TEXT,
     depth INTEGER NOT NULL,
     created_at NUMERIC NOT NULL,
+    origin TEXT,
+    origin_entry INTEGER,
     owner TEXT,
     epoch INTEGER NOT NULL,
     lease_until INTEGER NOT NULL,
@@ -35,6 +73,8 @@ const tables = [
     running_kind TEXT,
     running_since NUMERIC,
     inbox INTEGER NOT NULL,
+    shared INTEGER NOT NULL DEFAULT 0,
+    indexed INTEGER NOT NULL DEFAULT 0,
     partial TEXT
   )`,
   "CREATE INDEX baton_sessions_parent ON baton_sessions (parent)",
@@ -47,7 +87,8 @@ const tables = [
     id TEXT NOT NULL,
     body TEXT NOT NULL,
     UNIQUE (session, id)
-  )`
+  )`,
+  ...added
 ]
 
 const update = (set: string, where: string) => `UPDATE baton_sessions SET
@@ -71,10 +112,12 @@ const updates: Record<LeaseStep, string> = {
 const entriesAtOnce = 64
 
 const inserts: Array<string> = []
-const insertEntries = (count: number): string =>
-  (inserts[count] ??= `INSERT INTO baton_entries (place, operation, body) VALUES ${Array(count)
+const insertEntries = (key: Integer, some: ReadonlyArray<Stored>): Sql => [
+  (inserts[some.length] ??= `INSERT INTO baton_entries (place, operation, body) VALUES ${Array(some.length)
     .fill(`((? << ${placeBits}) | ?, ?, ?)`)
-    .join()}`)
+    .join()}`),
+  some.flatMap(({ body, operation, seq }) => [key, seq, operation, body])
+]
 
 function* write(it: Write): Script<Appended | undefined> {
   if (it.children.length > 0) {
@@ -111,7 +154,7 @@ function* write(it: Write): Script<Appended | undefined> {
   if (row === undefined) return undefined
   for (let from = 0; from < it.entries.length; from += entriesAtOnce) {
     const some = it.entries.slice(from, from + entriesAtOnce)
-    yield [insertEntries(some.length), some.flatMap(({ body, operation, seq }) => [row.key, seq, operation, body])]
+    yield insertEntries(row.key, some)
   }
   for (const child of it.children) yield [insertSession, sessionParameters(child)]
   if (it.delivered.length > 0) {
@@ -129,27 +172,89 @@ function* all(writes: ReadonlyArray<Write>): Script<ReadonlyArray<Appended | und
   return told
 }
 
+/**
+ * A text's number in the index: when its entry was made, in milliseconds since the epoch, and how many were indexed of
+ * that millisecond before. What was made last has the highest one, so that the index gives the last ones first, and no
+ * more than are asked for. In 63 bits there is room for the years to 2109, and 2,097,152 texts a millisecond; more are not
+ * found.
+ */
+const numberBits = 21
+const latest = 2 ** (63 - numberBits) - 1
+
+const number = `INSERT OR IGNORE INTO baton_texts (number, place) SELECT
+  coalesce((SELECT max(number) + 1 FROM baton_texts
+    WHERE number >= ?1 << ${numberBits} AND number < (?1 << ${numberBits}) + ${2 ** numberBits}), ?1 << ${numberBits}),
+  (?2 << ${placeBits}) | ?3`
+
+/** A word that no text has: which session the entry is in. */
+const sessionWord = (key: Integer): string => `\u00a7${key}`
+
+const mark = (table: string): string => `UPDATE ${table} SET indexed = ?
+  WHERE key = ? AND incarnation = ? AND indexed = ? AND next_seq > ? RETURNING key`
+const markSession = mark("baton_sessions")
+const markRemains = mark("baton_remains")
+
+function* index(all: ReadonlyArray<Indexed>): Script<ReadonlyArray<Integer>> {
+  const done: Array<Integer> = []
+  for (const { incarnation, isGone, key, texts, upTo, was } of all) {
+    const marked = yield [isGone ? markRemains : markSession, [upTo, key, incarnation, was, upTo]]
+    if (marked.length === 0) continue
+    for (const { at, seq, words } of texts) {
+      yield [number, [Math.min(Math.max(0, Math.floor(at)), latest), key, seq]]
+      yield [
+        `INSERT INTO baton_words (rowid, words)
+          SELECT number, ? FROM baton_texts WHERE place = (? << ${placeBits}) | ?`,
+        [`${words.join(" ")} ${sessionWord(key)}`, key, seq]
+      ]
+    }
+    done.push(key)
+  }
+  return done
+}
+
 const begin = "BEGIN IMMEDIATE"
+
+/** The texts of a session's entries behind a place. */
+const textsBehind = `FROM baton_texts WHERE place > (?1 << ${placeBits}) | ?2 AND place <= (?1 << ${placeBits}) | ${placeMask}`
+
+/** Behind all numbers. */
+const highest = 2n ** 63n - 1n
 
 export const dialect: Dialect = {
   begin,
   isThere: "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'baton_format'",
   alone: undefined,
+  apart: undefined,
   tables,
+  changes,
   statements: statements({
     now,
     forUpdate: "",
     flavour: (text) => text,
-    read: `SELECT s.next_seq, e.place & ${placeMask} AS seq, e.body FROM baton_sessions s
-      LEFT JOIN baton_entries e
-        ON e.place BETWEEN (s.key << ${placeBits}) | ? AND (s.key << ${placeBits}) | min(?, ${placeMask})
+    ranged: {
+      n: "r.key",
+      seq: `e.place & ${placeMask}`,
+      from: `json_each(?) r CROSS JOIN baton_entries e ON e.place BETWEEN
+        ((r.value ->> 0) << ${placeBits}) | (r.value ->> 1) AND ((r.value ->> 0) << ${placeBits}) | (r.value ->> 2)`
+    },
+    read: `SELECT s.next_seq, s.shared, e.place & ${placeMask} AS seq, e.body FROM baton_sessions s
+      LEFT JOIN baton_entries e ON s.shared < ?
+        AND e.place BETWEEN (s.key << ${placeBits}) | ? AND (s.key << ${placeBits}) | min(?, ${placeMask})
       WHERE s.id = ? AND s.incarnation = ? ORDER BY e.place LIMIT ${pageSize}`,
-    operation: `SELECT e.place & ${placeMask} AS seq, e.body FROM baton_sessions s
-      JOIN baton_entries e
+    readShared: `SELECT s.next_seq, s.shared, e.place & ${placeMask} AS seq, e.body FROM baton_sessions s
+      LEFT JOIN baton_entries e ON e.place BETWEEN (?1 << ${placeBits}) | ?2 AND (?1 << ${placeBits}) | ?3
+      WHERE s.id = ?4 AND s.incarnation = ?5 ORDER BY e.place LIMIT ${pageSize}`,
+    operation: `SELECT s.shared, e.place & ${placeMask} AS seq, e.body FROM baton_sessions s
+      LEFT JOIN baton_entries e
         ON e.operation = ? AND e.place BETWEEN (s.key << ${placeBits}) AND (s.key << ${placeBits}) | ${placeMask}
       WHERE s.id = ? AND s.incarnation = ? ORDER BY e.place DESC`,
+    operationShared: `SELECT place & ${placeMask} AS seq, body FROM baton_entries
+      WHERE operation = ?1 AND place BETWEEN (?2 << ${placeBits}) | ?3 AND (?2 << ${placeBits}) | ?4 ORDER BY place DESC`,
+    size: `SELECT count(*) AS entries, sum(octet_length(body)) AS bytes FROM baton_entries
+      WHERE place BETWEEN (?1 << ${placeBits}) AND (?1 << ${placeBits}) | ${placeMask}`,
     removeEntries: `DELETE FROM baton_entries
-      WHERE place BETWEEN (?1 << ${placeBits}) AND (?1 << ${placeBits}) | ${placeMask}`
+      WHERE place > (?1 << ${placeBits}) | ?2 AND place <= (?1 << ${placeBits}) | ${placeMask}`,
+    removeTexts: [`DELETE FROM baton_words WHERE rowid IN (SELECT number ${textsBehind})`, `DELETE ${textsBehind}`]
   }),
   append: (sql, own, writes) =>
     isSynchronous(own)
@@ -161,6 +266,34 @@ export const dialect: Dialect = {
             stepwise(connection, () => all(writes))
           )
         ),
+  insertEntries,
+  entriesAtOnce,
+  ranges: (ranges) => [JSON.stringify(ranges.map(({ from, key, to }) => [Number(key), from, to]))],
+  index: (sql, own, texts) =>
+    isSynchronous(own)
+      ? own.script(() => index(texts))
+      : withConnection(sql, (connection) =>
+          transaction(
+            connection,
+            begin,
+            stepwise(connection, () => index(texts))
+          )
+        ),
+  find: (words, keys, after, limit) => [
+    `SELECT CAST(w.rowid AS TEXT) AS cursor, t.place >> ${placeBits} AS key, t.place & ${placeMask} AS seq, e.body, s.id
+      FROM baton_words w CROSS JOIN baton_texts t ON t.number = w.rowid CROSS JOIN baton_entries e ON e.place = t.place
+      LEFT JOIN baton_sessions s ON s.key = t.place >> ${placeBits}
+      WHERE w.baton_words MATCH ? AND w.rowid < CAST(? AS INTEGER) ORDER BY w.rowid DESC LIMIT ?`,
+    [
+      words
+        .map((word) => `"${word}"`)
+        .concat(keys === undefined ? [] : `(${keys.map((key) => `"${sessionWord(key)}"`).join(" OR ")})`)
+        .join(" AND "),
+      after ?? `${highest}`,
+      limit
+    ]
+  ],
+  isCursor: (text) => /^[1-9]\d{0,18}$/.test(text) && BigInt(text) < highest,
   renew: (connection, owner, leases, leaseFor) =>
     Effect.map(
       connection.execute(

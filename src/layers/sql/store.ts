@@ -6,13 +6,10 @@ import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type { Entry } from "../../services/Entry.js"
 import {
-  CorruptRecord,
   SessionAlreadyExists,
   SessionOwned,
   SessionStoreError,
@@ -24,23 +21,26 @@ import {
   type Appended,
   type InboxItem,
   type NewSession,
-  type Removed,
   type SessionKey,
   type SessionRow,
   SessionStore,
   type WriteError
 } from "../../services/SessionStore.js"
+import type { Database, Failure } from "./Database.js"
 import { type Dialect, pageSize, sessionParameters, type Write } from "./Dialect.js"
 import { codeOf, isCollision, isDuplicate, isRefusal, storeError } from "./errors.js"
+import { begin, held, remove } from "./forks.js"
 import * as format from "./format.js"
+import { operation, read } from "./histories.js"
+import { measure } from "./measure.js"
 import { dialect as pg } from "./pg.js"
 import * as records from "./records.js"
-import { integer, isPlain, type Row, sessionRow } from "./rows.js"
+import { isPlain, type Row, sessionRow } from "./rows.js"
+import { makeSearch } from "./search.js"
 import { dialect as sqlite } from "./sqlite.js"
+import { sessionProblem, unkept } from "./texts.js"
 import { CommitFailed, isSynchronous, transaction, withConnection } from "./transaction.js"
 import * as Writer from "./Writer.js"
-
-type Failure = SqlError | CommitFailed
 
 export const layer: Layer.Layer<SessionStore, UnsupportedFormat | SessionStoreError, SqlClient> = Layer.scoped(
   SessionStore,
@@ -90,8 +90,8 @@ const make = (
     ): Effect.Effect<A, Exclude<E, Failure> | SessionStoreError> =>
       outside(operation, explained(operation, withConnection(sql, use)))
 
-    const rows = (connection: Connection, text: string, ...parameters: ReadonlyArray<unknown>) =>
-      connection.execute(text, parameters, undefined) as Effect.Effect<ReadonlyArray<Row>, SqlError>
+    const rows = <A = Row>(connection: Connection, text: string, ...parameters: ReadonlyArray<unknown>) =>
+      connection.execute(text, parameters, undefined) as Effect.Effect<ReadonlyArray<A>, SqlError>
 
     /** In pages, so that the event loop is free between them. */
     const pages = (operation: string, text: string, ...parameters: ReadonlyArray<unknown>) =>
@@ -121,16 +121,26 @@ const make = (
     ): Effect.Effect<A, Exclude<E, Failure> | SessionStoreError> =>
       using(operation, (connection) => colliding(transaction(connection, dialect.begin, use(connection))))
 
+    const database: Database = {
+      dialect,
+      rows,
+      using,
+      atOnce,
+      index: (texts) => outside("search", explained("search", colliding(dialect.index(sql, own, texts))))
+    }
+    const search = yield* makeSearch(database)
+
     /** Why a write was refused; `undefined` where nothing speaks against it any more. */
     const refusal = (write: Write): Effect.Effect<WriteError | undefined, SessionStoreError> =>
       Effect.gen(function* () {
         const { epoch, expectedSeq, incarnation, lease, owner, session } = write
         const row = yield* get(session)
         if (row === undefined || row.incarnation !== incarnation) return new StaleLease({ session, reason: "removed" })
-        if (lease === "claim" && row.leased && row.owner !== null && row.owner !== owner) {
+        const claims = lease === "claim" || lease === "once"
+        if (claims && row.leased && row.owner !== null && row.owner !== owner) {
           return new SessionOwned({ session, owner: row.owner, running: row.running })
         }
-        if (row.epoch !== epoch || (lease !== "claim" && row.owner !== owner)) {
+        if (row.epoch !== epoch || (!claims && row.owner !== owner)) {
           return new StaleLease({ session, reason: "epoch" })
         }
         if (row.nextSeq !== expectedSeq) return new StaleLease({ session, reason: "sequence" })
@@ -207,41 +217,6 @@ const make = (
         return encoded instanceof SessionStoreError ? encoded : outside("write", writer.write(encoded))
       })
 
-    /** Entries from a place to a place. */
-    const read = (
-      id: string,
-      incarnation: string,
-      from: number,
-      to: number
-    ): Effect.Effect<ReadonlyArray<Entry>, CorruptRecord | SessionStoreError> =>
-      Effect.gen(function* () {
-        const entries: Array<Entry> = []
-        const corrupt = (seq: number, reason: string) =>
-          new CorruptRecord({ session: id, seq, reason, readable: entries })
-        for (let seq = from; ;) {
-          const page = (yield* using("read", (connection) =>
-            rows(connection, statements.read, seq, to, id, incarnation)
-          )) as unknown as ReadonlyArray<Page>
-          // Gone, or removed between two pages.
-          if (page.length === 0) return []
-          for (const row of page) {
-            if (row.body === null || row.seq === null) break
-            if (integer(row.seq) !== seq) return yield* corrupt(seq, "it is missing")
-            const entry = records.entryOf(row.body, seq)
-            if (Either.isLeft(entry)) return yield* corrupt(seq, entry.left)
-            entries.push(entry.right)
-            seq++
-          }
-          if (page.length < pageSize) {
-            const end = Math.min(integer(page[0]!.next_seq), to + 1)
-            if (seq < end) return yield* corrupt(seq, "it is missing")
-            if (seq > end && seq > from) return yield* corrupt(end, "it stands behind the end")
-            return entries
-          }
-          yield* Effect.yieldNow()
-        }
-      })
-
     const create = (session: NewSession): Effect.Effect<void, SessionAlreadyExists | SessionStoreError> =>
       Effect.suspend(() => {
         const problem = sessionProblem(session)
@@ -257,10 +232,6 @@ const make = (
 
     const withoutExplanation = <A>(use: (connection: Connection) => Effect.Effect<A, Failure>) =>
       withConnection(sql, use)
-
-    /** A session of this incarnation, kept from others until the transaction ends. */
-    const held = (connection: Connection, { id, incarnation }: SessionKey) =>
-      Effect.map(rows(connection, statements.hold, id), ([row]) => (row?.incarnation === incarnation ? row : undefined))
 
     return {
       get,
@@ -284,69 +255,24 @@ const make = (
               }
             ),
       read: (id, incarnation, fromSeq, toSeq = Number.MAX_SAFE_INTEGER) =>
-        isPlain(id) && isPlain(incarnation) ? read(id, incarnation, Math.max(1, fromSeq), toSeq) : Effect.succeed([]),
+        isPlain(id) && isPlain(incarnation)
+          ? read(database, id, incarnation, Math.max(1, fromSeq), toSeq)
+          : Effect.succeed([]),
       operation: (id, incarnation, operationId) =>
-        Effect.gen(function* () {
-          if (!isPlain(id) || !isPlain(incarnation) || !isPlain(operationId)) return []
-          const found = (yield* using("read", (connection) =>
-            rows(connection, statements.operation, operationId, id, incarnation)
-          )) as unknown as ReadonlyArray<{ readonly seq: Row["key"]; readonly body: string }>
-          let end = Number.MAX_SAFE_INTEGER
-          let asked: Entry | undefined
-          for (const { body, seq } of found) {
-            const entry = records.entryOf(body, integer(seq))
-            if (Either.isLeft(entry)) {
-              const readable = yield* read(id, incarnation, 1, integer(seq) - 1)
-              return yield* new CorruptRecord({ session: id, seq: integer(seq), reason: entry.left, readable })
-            }
-            if (entry.right._tag === "User") {
-              asked ??= entry.right
-              continue
-            }
-            if (entry.right._tag === "OperationStarted") {
-              const entries = yield* read(id, incarnation, integer(seq), end)
-              return entries.filter((it) => it.operationId === operationId)
-            }
-            end = integer(seq)
-          }
-          return asked === undefined ? [] : [asked]
-        }),
-      remove: (sessions, owner) =>
-        atOnce("remove", (connection) =>
-          Effect.gen(function* () {
-            // Each process in the same order: none waits for another that waits for it.
-            const inOrder = sessions
-              .filter(({ id }) => isPlain(id))
-              .toSorted((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))
-            const there: Array<Row> = []
-            for (const key of inOrder) {
-              const row = yield* held(connection, key)
-              if (row === undefined) continue
-              const { leased, owner: by, running } = sessionRow(row)
-              if (by !== null && by !== owner && leased)
-                return yield* new SessionOwned({ session: row.id, owner: by, running })
-              there.push(row)
-            }
-            const removed: Array<Removed> = []
-            for (const { key, id, incarnation } of there) {
-              removed.push({ id, incarnation, entries: 0, bytes: 0 })
-              yield* rows(connection, statements.removeEntries, key)
-              yield* rows(connection, statements.removeInbox, key)
-              yield* rows(connection, statements.removeSession, key)
-            }
-            return removed
-          })
-        ),
-      begin: () => Effect.dieMessage("begin"),
-      measure: Effect.dieMessage("measure"),
-      search: () => Effect.dieMessage("search"),
+        isPlain(id) && isPlain(incarnation) && isPlain(operationId)
+          ? operation(database, id, incarnation, operationId)
+          : Effect.succeed([]),
+      remove: (sessions, owner) => remove(database, sessions, owner),
+      begin: (sessions) => begin(database, sessions),
+      measure: measure(database),
+      search,
       put: (key, item) =>
         Effect.suspend(() => {
           const body = itemText(item)
           if (body instanceof SessionStoreError) return body
           return atOnce("write", (connection) =>
             Effect.gen(function* () {
-              const row = isPlain(key.id) ? yield* held(connection, key) : undefined
+              const row = isPlain(key.id) ? yield* held(database, connection, key) : undefined
               if (row === undefined) return yield* new StaleLease({ session: key.id, reason: "removed" })
               const put = yield* rows(connection, statements.put, row.key, item.id, body)
               if (put.length > 0) yield* rows(connection, statements.countPut, row.key)
@@ -357,18 +283,13 @@ const make = (
       withdraw: (key, item) =>
         atOnce("write", (connection) =>
           Effect.gen(function* () {
-            if (!isPlain(item) || !isPlain(key.id) || (yield* held(connection, key)) === undefined) return false
+            if (!isPlain(item) || !isPlain(key.id) || (yield* held(database, connection, key)) === undefined)
+              return false
             return (yield* rows(connection, statements.withdraw, key.id, key.incarnation, item)).length > 0
           })
         )
     }
   })
-
-interface Page {
-  readonly next_seq: Row["next_seq"]
-  readonly seq: Row["key"] | null
-  readonly body: string | null
-}
 
 /** How often a transaction is made again that collided with another one. */
 const collisions = 5
@@ -393,17 +314,6 @@ const explained = <A, E>(
 const isFailure = (error: unknown): error is Failure =>
   error instanceof CommitFailed ||
   (typeof error === "object" && error !== null && "_tag" in error && error._tag === "SqlError")
-
-const unkept = (operation: string, what: string): SessionStoreError =>
-  new SessionStoreError({ operation, reason: `${what} has NUL or half a surrogate pair in it` })
-
-const sessionProblem = (session: NewSession): SessionStoreError | undefined => {
-  for (const field of ["id", "incarnation", "agent", "cwd", "parent"] as const) {
-    const text = session[field]
-    if (text !== null && !isPlain(text)) return unkept("create", `the ${field} of a session`)
-  }
-  return undefined
-}
 
 /** A write as text; what no database keeps as it is, and what is no JSON, is refused. */
 const encode = (write: Append): Write | SessionStoreError => {

@@ -8,9 +8,12 @@
  * ```
  */
 import type { Case } from "./contract/expect.js"
+import { forks } from "./contract/forks.js"
 import { histories } from "./contract/histories.js"
 import { inbox } from "./contract/inbox.js"
 import { leases } from "./contract/leases.js"
+import { measure } from "./contract/measure.js"
+import { search } from "./contract/search.js"
 import { sessions } from "./contract/sessions.js"
 
 export { Broken, type Case, type Pass, Time } from "./contract/expect.js"
@@ -20,4 +23,12 @@ export { Broken, type Case, type Pass, Time } from "./contract/expect.js"
  * which says what the store did and what it was to do. A store that counts its leases by another clock than the system's
  * is given a `Time`.
  */
-export const cases: ReadonlyArray<Case> = [...sessions, ...histories, ...leases, ...inbox]
+export const cases: ReadonlyArray<Case> = [
+  ...sessions,
+  ...histories,
+  ...leases,
+  ...inbox,
+  ...forks,
+  ...measure,
+  ...search
+]

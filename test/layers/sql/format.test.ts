@@ -1,12 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { SqlClient } from "@effect/sql"
-import { Effect, Layer } from "effect"
+import { type Context, Effect, Layer } from "effect"
 import { Conversation, SessionStore } from "effect-baton"
+import { SqlSessionStore } from "effect-baton/sql"
 import { SqliteSessionStore } from "effect-baton/sqlite"
 import { Messages } from "effect-baton/testing"
 import Libsql from "libsql"
 import * as fs from "node:fs"
 import { tempFolder } from "../../support/folder.js"
+import * as postgres from "../../support/postgres.js"
 import { append, row, user } from "../../support/storeWrites.js"
 
 const file = Effect.map(tempFolder, (folder) => `${folder}/sessions.db`)
@@ -26,11 +28,11 @@ describe("the format of a database", () => {
 
   it.scoped("a newer one is refused, and the file stays as it is", () =>
     Effect.gen(function* () {
-      const error = yield* reopened((sql) => sql`UPDATE baton_format SET format = 4`)
+      const error = yield* reopened((sql) => sql`UPDATE baton_format SET format = 5`)
       assert.strictEqual(error._tag, "UnsupportedFormat")
       assert.strictEqual(
         error.message,
-        "The session store cannot be opened: it has format 4, and this version of Baton knows format 3."
+        "The session store cannot be opened: it has format 5, and this version of Baton knows format 4."
       )
     })
   )
@@ -52,11 +54,11 @@ describe("the format of a database", () => {
 
   const fixture = (name: string) => fs.readFileSync(new URL(`../../fixtures/${name}`, import.meta.url), "utf8")
 
-  it.scoped("a database of format 2 opens, and has what was written", () =>
+  const opens = (number: number, kinds: number) =>
     Effect.gen(function* () {
       const filename = yield* file
       const db = new Libsql(filename)
-      db.exec(fixture("format-2.sqlite.sql"))
+      db.exec(fixture(`format-${number}.sqlite.sql`))
       db.close()
       yield* Effect.gen(function* () {
         const store = yield* SessionStore.SessionStore
@@ -81,13 +83,83 @@ describe("the format of a database", () => {
         ])
         assert.lengthOf(yield* store.waiting({ id: cut.id, incarnation: cut.incarnation }), 1)
         const all = yield* store.read("every kind", "every kind-1", 1)
-        assert.deepStrictEqual(new Set(all.map(({ _tag }) => _tag)).size, 10)
+        assert.deepStrictEqual(new Set(all.map(({ _tag }) => _tag)).size, kinds)
         yield* store.append(append("cut off 😀", 3, { epoch: 1, lease: "claim", delivered: ["i"] }))
         const after = new Libsql(filename)
-        assert.deepStrictEqual(after.prepare("SELECT format FROM baton_format").all(), [{ format: 3 }])
+        assert.deepStrictEqual(after.prepare("SELECT format FROM baton_format").all(), [{ format: 4 }])
         after.close()
+        yield* forksAndFinds(store)
+      }).pipe(Effect.provide(SqliteSessionStore.layer({ filename })))
+      yield* Effect.gen(function* () {
+        const store = yield* SessionStore.SessionStore
+        assert.strictEqual((yield* store.get("fork"))?.nextSeq, 3)
       }).pipe(Effect.provide(SqliteSessionStore.layer({ filename })))
     })
+
+  /** What a database of an earlier format could not. */
+  const forksAndFinds = (store: Context.Tag.Service<SessionStore.SessionStore>) =>
+    Effect.gen(function* () {
+      const base = { id: "cut off 😀", incarnation: "cut off 😀-1", seq: 2 }
+      yield* store.begin([{ session: row("fork", { origin: { session: base.id, entry: 2 } }), base, entries: [] }])
+      yield* store.remove([base], "me")
+      assert.deepStrictEqual(
+        (yield* store.read("fork", "fork-1", 1)).map(({ _tag }) => _tag),
+        ["OperationStarted", "User"]
+      )
+      const { hits } = yield* store.search({ words: ["diff"], limit: 5 })
+      assert.deepStrictEqual(
+        hits.map(({ entry, session }) => [session, entry.id]),
+        [["fork", 2]]
+      )
+      assert.deepStrictEqual(
+        (yield* store.measure).map(({ activeAt, row }) => [row.id, activeAt > 0]),
+        [
+          ["every kind", true],
+          ["task:every kind:1", true],
+          ["fork", true]
+        ]
+      )
+    })
+
+  it.scoped("a database of format 2 opens, and has what was written", () => opens(2, 10))
+  it.scoped("a database of format 3 opens, and has what was written", () => opens(3, 11))
+
+  postgres.describePostgres("on Postgres", () =>
+    it.scoped("a database of format 3 opens, of several processes too, and has what was written", () =>
+      Effect.gen(function* () {
+        const name = yield* postgres.database
+        const opened = Layer.provideMerge(SqlSessionStore.layer, postgres.client(name))
+        yield* Effect.gen(function* () {
+          const store = yield* SessionStore.SessionStore
+          const sql = yield* SqlClient.SqlClient
+          yield* store.create(row("cut off 😀"))
+          const started = { ...user(1), _tag: "OperationStarted", kind: "prompt" } as const
+          yield* store.append(append("cut off 😀", 1, { entries: [started, user(2, "the diff")], lease: "once" }))
+          // As the tables of format 3 were.
+          yield* sql`DROP TABLE baton_forks, baton_remains, baton_texts`
+          yield* sql`ALTER TABLE baton_sessions
+            DROP COLUMN origin, DROP COLUMN origin_entry, DROP COLUMN shared, DROP COLUMN indexed`
+          yield* sql`UPDATE baton_format SET format = 3`
+        }).pipe(Effect.provide(opened))
+        yield* Effect.all(
+          Array.from({ length: 4 }, () => Effect.scoped(Layer.build(Layer.fresh(opened)))),
+          { concurrency: "unbounded", discard: true }
+        )
+        yield* Effect.gen(function* () {
+          const store = yield* SessionStore.SessionStore
+          const sql = yield* SqlClient.SqlClient
+          assert.deepStrictEqual(yield* sql`SELECT format FROM baton_format`, [{ format: 4 }])
+          const base = { id: "cut off 😀", incarnation: "cut off 😀-1", seq: 2 }
+          yield* store.begin([{ session: row("fork", { origin: { session: base.id, entry: 2 } }), base, entries: [] }])
+          yield* store.remove([base], "me")
+          const { hits } = yield* store.search({ words: ["diff"], limit: 5 })
+          assert.deepStrictEqual(
+            hits.map(({ entry, session }) => [session, entry.id]),
+            [["fork", 2]]
+          )
+        }).pipe(Effect.provide(opened))
+      })
+    )
   )
 
   const unowned = { owner: null, leased: false, epoch: 0, nextSeq: 1, running: null, partial: null, inbox: 0 }

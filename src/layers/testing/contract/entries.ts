@@ -112,7 +112,47 @@ const kinds: ReadonlyArray<Kind<Entry>> = [
     error: { tag: "E", message: "m" },
     usage: priced
   },
-  { _tag: "HeadMoved" }
+  { _tag: "HeadMoved" },
+  {
+    _tag: "WorkspaceRead",
+    files: [{ path: "AGENTS.md", text: "Be brief." }],
+    skills: [{ name: "n", description: "" }],
+    skipped: [{ path: "x", reason: "y" }]
+  },
+  {
+    _tag: "OperationStarted",
+    kind: "prompt",
+    key: "k",
+    request: { skill: "n", replay: { from: null, unrecorded: "ask" } }
+  },
+  { _tag: "OperationSettled", kind: "prompt", outcome: "interrupted", by: "fork", usage: report },
+  { _tag: "OperationSettled", kind: "compact", outcome: "interrupted", by: "import", usage: report },
+  { _tag: "ToolSettled", callId: "c1", name: "tool", outcome: "success", result: "r", replayed: 17 },
+  {
+    _tag: "Compaction",
+    summary: "## Goal\n",
+    firstKept: 11,
+    trigger: "threshold",
+    tokensBefore: 100,
+    tokensAfter: 10,
+    files: { read: ["a"], changed: [] },
+    model: "provider/model",
+    usage: priced
+  },
+  {
+    _tag: "Compaction",
+    summary: "",
+    firstKept: null,
+    trigger: "manual",
+    tokensBefore: 0,
+    tokensAfter: 0,
+    files: { read: [], changed: ["b", "c"] },
+    model: "",
+    usage
+  },
+  { _tag: "CompactionStalled", reason: "r", trigger: "overflow", tokensBefore: 1, model: "m", usage },
+  { _tag: "Label", label: "a name 😀", entry: 3 },
+  { _tag: "Label", label: "", entry: null }
 ]
 
 /** One of each kind, as the first entries of a session. */

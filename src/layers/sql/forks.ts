@@ -1,0 +1,221 @@
+/**
+ * Sessions that share entries: how they begin, what they share, and how they go.
+ *
+ * An entry is stored once, for the session that wrote it. `baton_forks` says of a session whose entries it shares, and up
+ * to which place. A session that is removed while forks share its entries stays as a row of `baton_remains`, without a
+ * name and with those entries alone; it goes with the last of the forks. The key of a fork is higher than that of what it
+ * shares, so that no later session is given the key of what remains.
+ */
+import type { Connection } from "@effect/sql/SqlConnection"
+import * as Effect from "effect/Effect"
+import { SessionAlreadyExists, SessionNotFound, SessionOwned, SessionStoreError } from "../../services/Errors.js"
+import type { Begun, Removed, SessionKey } from "../../services/SessionStore.js"
+import type { Database, Failure } from "./Database.js"
+import { type Range, sessionParameters } from "./Dialect.js"
+import { codeOf, isDuplicate } from "./errors.js"
+import * as records from "./records.js"
+import { type Integer, integer, isPlain, type Row, sessionRow } from "./rows.js"
+import { sessionProblem, unkept } from "./texts.js"
+
+/** Whose entries a session shares, and which, in the order of their places; none for a session that is not there. */
+export const chainOf = (
+  { dialect, rows, using }: Database,
+  id: string,
+  incarnation: string
+): Effect.Effect<ReadonlyArray<Range>, SessionStoreError> =>
+  Effect.map(
+    using("read", (connection) =>
+      rows<{ readonly key: Integer; readonly upto: Integer }>(connection, dialect.statements.chain, id, incarnation)
+    ),
+    (links) =>
+      links
+        .map(({ key, upto }, i) => {
+          const next = links[i + 1]
+          return { key, from: next === undefined ? 1 : integer(next.upto) + 1, to: integer(upto) }
+        })
+        .filter(({ from, to }) => from <= to)
+        .toReversed()
+  )
+
+/** A session of this incarnation, kept from others until the transaction ends. */
+export const held = ({ dialect, rows }: Database, connection: Connection, { id, incarnation }: SessionKey) =>
+  Effect.map(rows(connection, dialect.statements.hold, id), ([row]) =>
+    row?.incarnation === incarnation ? row : undefined
+  )
+
+export const begin = (
+  database: Database,
+  all: ReadonlyArray<Begun>
+): Effect.Effect<void, SessionAlreadyExists | SessionNotFound | SessionStoreError> =>
+  Effect.suspend(() => {
+    if (all.length === 0) return Effect.void
+    const encoded = encode(all)
+    if (encoded instanceof SessionStoreError) return encoded
+    const { atOnce, dialect, rows } = database
+    const { statements } = dialect
+    return atOnce("create", (connection) =>
+      Effect.gen(function* () {
+        if (dialect.apart !== undefined) yield* rows(connection, dialect.apart)
+        const ids = new Set<string>()
+        const bases: Array<Base | undefined> = []
+        for (const { base, entries, session } of all) {
+          if (ids.has(session.id) || (yield* rows(connection, statements.get, session.id)).length > 0) {
+            return yield* new SessionAlreadyExists({ session: session.id })
+          }
+          ids.add(session.id)
+          const shared = base?.seq ?? 0
+          if (base !== null) {
+            const row = isPlain(base.id) ? (yield* rows(connection, statements.get, base.id))[0] : undefined
+            const isThere = row?.incarnation === base.incarnation && base.seq < integer(row.next_seq)
+            if (row === undefined || !isThere || !Number.isSafeInteger(shared) || shared < 0) {
+              return yield* new SessionNotFound({ session: base.id })
+            }
+            bases.push(shared === 0 ? undefined : yield* writerOf(database, connection, row.key, shared))
+          } else bases.push(undefined)
+          if (entries.some(({ id }, i) => id !== shared + i + 1)) {
+            return yield* new SessionStoreError({ operation: "create", reason: "its entries are not in order" })
+          }
+        }
+        for (const [i, { session, entries }] of all.entries()) {
+          const base = bases[i]
+          const shared = base?.upto ?? 0
+          const [row] = yield* Effect.catchIf(
+            rows(
+              connection,
+              statements.begin,
+              ...sessionParameters(session),
+              shared + entries.length + 1,
+              shared,
+              shared
+            ),
+            (error) => isDuplicate(codeOf(error)),
+            () => new SessionAlreadyExists({ session: session.id })
+          )
+          if (base !== undefined) yield* rows(connection, statements.share, row!.key, base.key, base.upto)
+          for (let from = 0; from < entries.length; from += dialect.entriesAtOnce) {
+            const [text, parameters] = dialect.insertEntries(
+              row!.key,
+              encoded[i]!.slice(from, from + dialect.entriesAtOnce)
+            )
+            yield* rows(connection, text, ...parameters)
+            yield* Effect.yieldNow()
+          }
+        }
+      })
+    )
+  })
+
+interface Base {
+  readonly key: Integer
+  readonly upto: number
+}
+
+/** The session that wrote the entry in a place: what a fork shares with a fork is often what that one shares itself. */
+const writerOf = (
+  database: Database,
+  connection: Connection,
+  key: Integer,
+  upto: number
+): Effect.Effect<Base, Failure> =>
+  Effect.flatMap(
+    database.rows<{ readonly base: Integer; readonly upto: Integer }>(
+      connection,
+      database.dialect.statements.base,
+      key
+    ),
+    ([link]): Effect.Effect<Base, Failure> =>
+      link !== undefined && upto <= integer(link.upto)
+        ? writerOf(database, connection, link.base, upto)
+        : Effect.succeed({ key, upto })
+  )
+
+const encode = (all: ReadonlyArray<Begun>): ReadonlyArray<ReadonlyArray<records.Stored>> | SessionStoreError => {
+  for (const { session } of all) {
+    const problem = sessionProblem(session)
+    if (problem !== undefined) return problem
+  }
+  try {
+    const encoded = all.map(({ entries }) => entries.map((entry) => records.store(entry, entry.id)))
+    const isKept = encoded.every((entries) =>
+      entries.every(({ operation }) => operation === null || isPlain(operation))
+    )
+    return isKept ? encoded : unkept("create", "a name")
+  } catch (cause) {
+    return new SessionStoreError({ operation: "create", reason: "an entry is no JSON", cause })
+  }
+}
+
+export const remove = (
+  database: Database,
+  sessions: ReadonlyArray<SessionKey>,
+  owner: string
+): Effect.Effect<ReadonlyArray<Removed>, SessionOwned | SessionStoreError> => {
+  const { atOnce, dialect, rows } = database
+  const { statements } = dialect
+  return atOnce("remove", (connection) =>
+    Effect.gen(function* () {
+      if (dialect.apart !== undefined) yield* rows(connection, dialect.apart)
+      // Each process in the same order: none waits for another that waits for it.
+      const inOrder = sessions
+        .filter(({ id }) => isPlain(id))
+        .toSorted((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))
+      const there = new Map<number, Row>()
+      for (const key of inOrder) {
+        const row = yield* held(database, connection, key)
+        if (row === undefined) continue
+        const { leased, owner: by, running } = sessionRow(row)
+        if (by !== null && by !== owner && leased)
+          return yield* new SessionOwned({ session: row.id, owner: by, running })
+        there.set(integer(row.key), row)
+      }
+      const removed: Array<Removed> = []
+      for (const { id, incarnation, key } of there.values()) {
+        const [size] = yield* rows<Size>(connection, statements.size, key)
+        removed.push({ id, incarnation, entries: integer(size?.entries ?? 0), bytes: integer(size?.bytes ?? 0) })
+        yield* rows(connection, statements.removeInbox, key)
+        yield* rows(connection, statements.leave, key)
+        yield* rows(connection, statements.removeSession, key)
+      }
+      // Forks before what they share.
+      const left = new Set(there.keys())
+      while (left.size > 0) {
+        const key = Math.max(...left)
+        left.delete(key)
+        const base = yield* cut(database, connection, key)
+        if (base !== undefined) left.add(base)
+      }
+      return removed
+    })
+  )
+}
+
+interface Size {
+  readonly entries: Integer
+  readonly bytes: Integer | null
+}
+
+/** Removes what no fork needs of a session that was removed. Gives its base, of which less may be needed then. */
+const cut = (
+  { dialect, rows }: Database,
+  connection: Connection,
+  key: number
+): Effect.Effect<number | undefined, Failure> =>
+  Effect.gen(function* () {
+    const { statements } = dialect
+    const [remains] = yield* rows<Pick<Row, "next_seq">>(connection, statements.left, key)
+    // It is somebody's still.
+    if (remains === undefined) return undefined
+    const [shared] = yield* rows<{ readonly upto: Integer | null }>(connection, statements.sharedUpTo, key)
+    const needed = shared === undefined || shared.upto === null ? 0 : integer(shared.upto)
+    if (needed === integer(remains.next_seq) - 1 && needed > 0) return undefined
+    for (const text of statements.removeTexts) yield* rows(connection, text, key, needed)
+    yield* rows(connection, statements.removeEntries, key, needed)
+    type Freed = { readonly base: Integer }
+    const [freed] =
+      needed === 0
+        ? yield* rows<Freed>(connection, statements.unshare, key)
+        : yield* rows<Freed>(connection, statements.shareLess, needed, key, needed)
+    if (needed === 0) yield* rows(connection, statements.removeLeft, key)
+    else yield* rows(connection, statements.leaveLess, needed, needed, needed, key)
+    return freed === undefined ? undefined : integer(freed.base)
+  })
