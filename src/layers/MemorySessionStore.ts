@@ -28,6 +28,7 @@ import {
   type WriteError
 } from "../services/SessionStore.js"
 import * as Words from "../services/Words.js"
+import { pause } from "./tools/pace.js"
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
@@ -159,7 +160,7 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
           if (i < it.shared && seen.has(entry)) continue
           seen.add(entry)
           if (session !== undefined && session !== it.row.id) continue
-          if (++looked % atOnce === 0) yield* Effect.yieldNow()
+          if (++looked % atOnce === 0) yield* pause
           const hit = { session: it.row.id, order, entry }
           if ((cursor === undefined || inOrder(cursor, placeIn(hit)) < 0) && hasAll(entry, words)) found.push(hit)
         }
@@ -285,7 +286,7 @@ const sizeOf = ({ entries, shared }: Stored): Effect.Effect<{ readonly entries: 
     let bytes = 0
     for (let i = shared; i < end; i++) {
       bytes += bytesOf(entries[i]!)
-      if ((i + 1) % atOnce === 0) yield* Effect.yieldNow()
+      if ((i + 1) % atOnce === 0) yield* pause
     }
     return { entries: end - shared, bytes }
   })

@@ -7,6 +7,7 @@ import { SqliteClient, SqliteSessionStore } from "effect-baton/sqlite"
 import { contract } from "../contracts/SessionStore.js"
 import { child } from "../support/child.js"
 import { tempFolder } from "../support/folder.js"
+import { setImmediate } from "node:timers/promises"
 import * as postgres from "../support/postgres.js"
 import { append, row, user } from "../support/storeWrites.js"
 
@@ -231,6 +232,205 @@ const both = (name: string, layer: Layer.Layer<Services, unknown>): void =>
       }))
   })
 
+/** Forks, removals and the search, as far as it shows in the tables. */
+const tables = (name: string, layer: Layer.Layer<Services, unknown>): void =>
+  void describe(`the tables of the ${name} store`, () => {
+    const test = <E>(
+      what: string,
+      body: (
+        store: Context.Tag.Service<SessionStore.SessionStore>,
+        sql: SqlClient.SqlClient
+      ) => Effect.Effect<void, E, Scope.Scope>
+    ) =>
+      it.scoped(what, () =>
+        Effect.flatMap(Effect.all([SessionStore.SessionStore, SqlClient.SqlClient]), ([store, sql]) =>
+          body(store, sql)
+        ).pipe(Effect.provide(layer))
+      )
+
+    const keyOf = (id: string) => ({ id, incarnation: `${id}-1` })
+    const fork = (base: string, seq: number, id: string, count: number): SessionStore.Begun => ({
+      session: row(id, { origin: { session: base, entry: seq } }),
+      base: { ...keyOf(base), seq },
+      entries: Array.from({ length: count }, (_, i) => user(seq + i + 1, `${id} ${seq + i + 1}`))
+    })
+    const root = (id: string, count: number): SessionStore.Begun => ({
+      session: row(id),
+      base: null,
+      entries: Array.from({ length: count }, (_, i) => user(i + 1, `${id} ${i + 1}`))
+    })
+    const names = ["baton_sessions", "baton_entries", "baton_inbox", "baton_forks", "baton_remains", "baton_texts"]
+    const counts = (sql: SqlClient.SqlClient) =>
+      Effect.map(
+        Effect.forEach(names, (table) => sql.unsafe<{ readonly n: number }>(`SELECT count(*) AS n FROM ${table}`)),
+        (all) => all.map(([row]) => Number(row?.n))
+      )
+    const nothing = names.map(() => 0)
+    const search = (store: Context.Tag.Service<SessionStore.SessionStore>, word: string) =>
+      Effect.map(store.search({ words: [word], limit: 1000 }), ({ hits }) =>
+        hits.map(({ entry, session }) => `${session}/${entry.id}`)
+      )
+
+    test("hold what forks share once, and nothing when all are removed, one by one or in one call", (store, sql) =>
+      Effect.gen(function* () {
+        for (const searched of [false, true]) {
+          for (const groups of [
+            ["a b c"],
+            ["a", "b", "c"],
+            ["c", "b", "a"],
+            ["b", "a", "c"],
+            ["a b", "c"],
+            ["a c", "b"]
+          ]) {
+            yield* store.begin([root("a", 6)])
+            yield* store.put(keyOf("a"), {
+              id: "i",
+              operationId: "o",
+              key: undefined,
+              when: "wait",
+              content: [],
+              request: undefined,
+              at: 1
+            })
+            yield* store.begin([fork("a", 4, "b", 3)])
+            yield* store.begin([fork("b", 6, "c", 1)])
+            assert.deepStrictEqual(yield* counts(sql), [3, 10, 1, 2, 0, 0])
+            if (searched) assert.lengthOf(yield* search(store, "b"), 3)
+            for (const group of groups) {
+              yield* store.remove(group.split(" ").map(keyOf), "me")
+              if (group === "a" && groups[0] === "a") {
+                // Entries 5 and 6 of it go at once, and so does its name; the others are shared.
+                assert.deepStrictEqual((yield* counts(sql)).slice(0, 5), [2, 8, 0, 2, 1])
+              }
+              if (group === "b" && groups[0] === "a") {
+                assert.deepStrictEqual((yield* counts(sql)).slice(0, 5), [1, 7, 0, 2, 2])
+              }
+            }
+            assert.deepStrictEqual(yield* counts(sql), nothing)
+            assert.deepStrictEqual(yield* search(store, "b"), [])
+          }
+        }
+      }))
+
+    test("hold no more than what is needed, where a fork of a removed fork shares less", (store, sql) =>
+      Effect.gen(function* () {
+        yield* store.begin([root("a", 10)])
+        yield* store.begin([fork("a", 8, "b", 2)])
+        yield* store.begin([fork("b", 9, "c", 1)])
+        yield* store.begin([fork("b", 3, "d", 1)])
+        yield* search(store, "a")
+        yield* store.remove([keyOf("a"), keyOf("b")], "me")
+        assert.deepStrictEqual((yield* counts(sql)).slice(0, 5), [2, 8 + 1 + 2, 0, 3, 2])
+        yield* store.remove([keyOf("c")], "me")
+        // Of b nothing is needed, and of a what d shares of it.
+        assert.deepStrictEqual(yield* counts(sql), [1, 4, 0, 1, 1, 4])
+        assert.lengthOf(yield* store.read("d", "d-1", 1), 4)
+        assert.deepStrictEqual(yield* search(store, "a"), ["d/3", "d/2", "d/1"])
+        yield* store.remove([keyOf("d")], "me")
+        assert.deepStrictEqual(yield* counts(sql), nothing)
+      }))
+
+    test("are left with nothing by many that begin and are removed at the same time", (store, sql) =>
+      Effect.gen(function* () {
+        yield* store.begin([root("a", 5)])
+        const ids = Array.from({ length: 20 }, (_, i) => `f${i}`)
+        yield* Effect.all(
+          ids.map((id, i) => store.begin([fork("a", (i % 5) + 1, id, 2)])),
+          { concurrency: "unbounded" }
+        )
+        yield* Effect.all(
+          ["a", ...ids].map((id, i) =>
+            i % 4 === 3
+              ? Effect.zipRight(search(store, "a"), store.remove([keyOf(id)], "me"))
+              : store.remove([keyOf(id)], "me")
+          ),
+          { concurrency: "unbounded" }
+        )
+        yield* search(store, "a")
+        assert.deepStrictEqual(yield* counts(sql), nothing)
+      }))
+
+    test("give no later session the entries of what remains", (store) =>
+      Effect.gen(function* () {
+        yield* store.begin([root("a", 3)])
+        yield* store.begin([fork("a", 3, "b", 0)])
+        yield* store.begin([fork("b", 3, "c", 0)])
+        yield* store.remove([keyOf("a"), keyOf("b")], "me")
+        yield* store.begin([root("d", 2)])
+        yield* store.remove([keyOf("d")], "me")
+        yield* store.create(row("e"))
+        yield* store.append(append("e", 1))
+        assert.deepStrictEqual(yield* store.read("e", "e-1", 1), [user(1)])
+        assert.lengthOf(yield* store.read("c", "c-1", 1), 3)
+      }))
+
+    test("a shared record that cannot be read is told by each that shares it, and by no other", (store, sql) =>
+      Effect.gen(function* () {
+        yield* store.begin([root("a", 4)])
+        yield* store.begin([fork("a", 3, "b", 2)])
+        yield* store.begin([fork("a", 1, "c", 2)])
+        yield* store.begin([fork("b", 4, "d", 1)])
+        yield* sql`UPDATE baton_entries SET body = 'x' WHERE body LIKE '%a 2%'`
+        const told = (id: string, from = 1) =>
+          Effect.map(Effect.flip(store.read(id, `${id}-1`, from)), (error) => {
+            const { readable, seq } = error as Errors.CorruptRecord
+            return [seq, readable.map((it) => it.id)]
+          })
+        for (const id of ["a", "b", "d"]) assert.deepStrictEqual(yield* told(id), [2, [1]])
+        assert.deepStrictEqual(yield* told("d", 2), [2, []])
+        assert.lengthOf(yield* store.read("d", "d-1", 3), 3)
+        assert.lengthOf(yield* store.read("c", "c-1", 1), 3)
+        yield* sql`DELETE FROM baton_entries WHERE body = 'x'`
+        for (const id of ["a", "b", "d"]) assert.deepStrictEqual(yield* told(id), [2, [1]])
+        yield* sql`DELETE FROM baton_entries WHERE body LIKE '%a 3%'`
+        assert.deepStrictEqual(yield* told("d", 3), [3, []])
+        yield* sql`DELETE FROM baton_forks`
+        assert.deepStrictEqual(yield* told("b"), [1, []])
+      }))
+
+    test("records that cannot be read are passed over by the search, before it has seen them and after", (store, sql) =>
+      Effect.gen(function* () {
+        yield* store.begin([root("a", 6)])
+        yield* sql`UPDATE baton_entries SET body = 'x' WHERE body LIKE '%a 2%'`
+        yield* sql`DELETE FROM baton_entries WHERE body LIKE '%a 6%'`
+        assert.deepStrictEqual(yield* search(store, "a"), ["a/5", "a/4", "a/3", "a/1"])
+        yield* sql`UPDATE baton_entries SET body = 'x' WHERE body LIKE '%a 4%' OR body LIKE '%a 5%'`
+        assert.deepStrictEqual(yield* search(store, "a"), ["a/3", "a/1"])
+        const page = yield* store.search({ words: ["a"], limit: 2 })
+        assert.deepStrictEqual([page.hits.length, page.next], [2, undefined])
+        assert.strictEqual((yield* store.measure)[0]?.entries, 5)
+      }))
+
+    test("each entry is indexed once, in batches between which others go on", (store, sql) =>
+      Effect.gen(function* () {
+        const wide = "x".repeat(100_000)
+        const entries = Array.from({ length: 700 }, (_, i) => user(i + 1, i % 70 === 0 ? `word ${wide}` : `word ${i}`))
+        yield* store.begin([{ session: row("a"), base: null, entries }, root("b", 30)])
+        let turns = 0
+        const others = yield* Effect.fork(
+          Effect.forever(Effect.promise(async () => void (turns++, await setImmediate())))
+        )
+        const all = yield* Effect.all(
+          Array.from({ length: 5 }, () => search(store, "word")),
+          { concurrency: "unbounded" }
+        )
+        yield* Fiber.interrupt(others)
+        for (const hits of all) {
+          assert.deepStrictEqual(
+            hits,
+            entries.map((_, i) => `a/${700 - i}`)
+          )
+        }
+        // Ten texts of 100,000 characters, of which no batch has more than two.
+        assert.isAtLeast(turns, 5)
+        assert.deepStrictEqual(yield* counts(sql), [2, 730, 0, 0, 0, 730])
+        assert.lengthOf(yield* search(store, "b"), 30)
+      }))
+  })
+
+tables("SQLite", sqliteFresh)
+postgres.describePostgres("on Postgres", () => tables("Postgres", postgresFresh))
+
 both("SQLite", sqliteFresh)
 postgres.describePostgres("on Postgres", () => both("Postgres", postgresFresh))
 
@@ -354,6 +554,53 @@ describe("several processes", () => {
       yield* hammer("sqlite", filename)
       yield* Effect.provide(kept, SqliteSessionStore.layer({ filename }))
     })
+  )
+
+  /** Two connections that write and search at the same time, and what both find in the end. */
+  const searching = (opened: Layer.Layer<SessionStore.SessionStore, unknown>) =>
+    Effect.gen(function* () {
+      const [a, b] = yield* Effect.all([Layer.build(Layer.fresh(opened)), Layer.build(Layer.fresh(opened))])
+      const stores = [a, b].map((it) => Context.get(it, SessionStore.SessionStore))
+      const ids = Array.from({ length: 8 }, (_, i) => `s${i}`)
+      const words = (store: Context.Tag.Service<SessionStore.SessionStore>) =>
+        Effect.map(store.search({ words: ["word"], limit: 5000 }), ({ hits }) =>
+          hits.map(({ entry, session }) => `${session}/${entry.id}`)
+        )
+      yield* Effect.all(
+        ids.map((id, i) =>
+          Effect.gen(function* () {
+            const store = stores[i % 2]!
+            yield* store.begin([
+              { session: row(id), base: null, entries: Array.from({ length: 150 }, (_, k) => user(k + 1, `word ${k}`)) }
+            ])
+            const before = yield* words(stores[(i + 1) % 2]!)
+            assert.lengthOf(
+              before.filter((hit) => hit.startsWith(`${id}/`)),
+              150
+            )
+            yield* store.append(append(id, 151, { epoch: 0, lease: "claim", entries: [user(151, "a word")] }))
+            assert.include(yield* words(stores[(i + 1) % 2]!), `${id}/151`)
+          })
+        ),
+        { concurrency: "unbounded" }
+      )
+      for (const store of stores) {
+        const found = yield* words(store)
+        assert.strictEqual(found.length, new Set(found).size)
+        assert.lengthOf(found, ids.length * 151)
+      }
+    })
+
+  it.scoped("index one SQLite file at the same time, each entry once", () =>
+    Effect.flatMap(file, (filename) => searching(SqliteSessionStore.layer({ filename })))
+  )
+
+  postgres.describePostgres("on Postgres", () =>
+    it.scoped("index one database at the same time, each entry once", () =>
+      Effect.flatMap(postgres.database, (name) =>
+        searching(Layer.provide(SqlSessionStore.layer, postgres.client(name)))
+      )
+    )
   )
 
   postgres.describePostgres("on Postgres", () =>

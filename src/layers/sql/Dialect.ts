@@ -119,7 +119,7 @@ export interface Statements {
   readonly unsettled: string
   readonly create: string
   /**
-   * By a place, the same, another one, id and incarnation. The session's next place, and the last one that it shares,
+   * By a place, another one, id and incarnation. The session's next place, and the last one that it shares,
    * beside each of its own entries from the one to the other, or by themselves; where the first is shared, by themselves.
    */
   readonly read: string
@@ -206,7 +206,7 @@ export const statements = (
       SELECT key FROM baton_sessions WHERE running_id IS NOT NULL UNION SELECT session FROM baton_inbox
     ) AND key > ? ${page}`),
     create: flavour(insertSession),
-    read: flavour(dialect.read),
+    read: dialect.read,
     readShared: dialect.readShared,
     // A statement that begins with another word than SELECT may write, and waits for those that do.
     chain: flavour(`SELECT key, upto FROM (

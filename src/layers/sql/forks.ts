@@ -10,6 +10,7 @@ import type { Connection } from "@effect/sql/SqlConnection"
 import * as Effect from "effect/Effect"
 import { SessionAlreadyExists, SessionNotFound, SessionOwned, SessionStoreError } from "../../services/Errors.js"
 import type { Begun, Removed, SessionKey } from "../../services/SessionStore.js"
+import { pause } from "../tools/pace.js"
 import type { Database, Failure } from "./Database.js"
 import { type Range, sessionParameters } from "./Dialect.js"
 import { codeOf, isDuplicate } from "./errors.js"
@@ -98,7 +99,7 @@ export const begin = (
               encoded[i]!.slice(from, from + dialect.entriesAtOnce)
             )
             yield* rows(connection, text, ...parameters)
-            yield* Effect.yieldNow()
+            yield* pause
           }
         }
       })

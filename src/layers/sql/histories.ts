@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Entry } from "../../services/Entry.js"
 import { CorruptRecord, type SessionStoreError } from "../../services/Errors.js"
+import { pause } from "../tools/pace.js"
 import type { Database } from "./Database.js"
 import { pageSize, type Range } from "./Dialect.js"
 import { chainOf } from "./forks.js"
@@ -50,7 +51,7 @@ export const read = (database: Database, id: string, incarnation: string, from: 
       const last = range === undefined ? to : Math.min(to, range.to)
       const page = yield* using("read", (connection) =>
         range === undefined
-          ? rows<Page>(connection, statements.read, place, place, last, id, incarnation)
+          ? rows<Page>(connection, statements.read, place, last, id, incarnation)
           : rows<Page>(connection, statements.readShared, range.key, place, last, id, incarnation)
       )
       // Gone, or removed between two pages.
@@ -69,7 +70,7 @@ export const read = (database: Database, id: string, incarnation: string, from: 
         if (seq > end && seq > from) return yield* corrupt(end, "it stands behind the end")
         if (last === to) return entries
       }
-      yield* Effect.yieldNow()
+      yield* pause
     }
   })
 

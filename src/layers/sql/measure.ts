@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import type { SessionStoreError } from "../../services/Errors.js"
 import type { Measured } from "../../services/SessionStore.js"
+import { pause } from "../tools/pace.js"
 import type { Database } from "./Database.js"
 import { pageSize, type Range } from "./Dialect.js"
 import { type Integer, integer, type Row, sessionRow } from "./rows.js"
@@ -25,7 +26,7 @@ export const measure = ({
     const { statements } = dialect
     const ranged = <A>(text: string, ranges: ReadonlyArray<Range>) =>
       Effect.zipRight(
-        Effect.yieldNow(),
+        pause,
         using("measure", (connection) => rows<A>(connection, text, ...dialect.ranges(ranges)))
       )
 

@@ -221,8 +221,8 @@ export const dialect: Dialect = {
         JOIN baton_entries e ON e.session = r.key AND e.seq BETWEEN r.low AND r.high`
     },
     read: `SELECT s.next_seq, s.shared, e.seq, e.body FROM baton_sessions s
-      LEFT JOIN baton_entries e ON s.shared < ? AND e.session = s.key AND e.seq BETWEEN ? AND ?
-      WHERE s.id = ? AND s.incarnation = ? ORDER BY e.seq LIMIT ${pageSize}`,
+      LEFT JOIN baton_entries e ON s.shared < $1 AND e.session = s.key AND e.seq BETWEEN $1 AND $2
+      WHERE s.id = $3 AND s.incarnation = $4 ORDER BY e.seq LIMIT ${pageSize}`,
     readShared: `SELECT s.next_seq, s.shared, e.seq, e.body FROM baton_sessions s
       LEFT JOIN baton_entries e ON e.session = $1 AND e.seq BETWEEN $2 AND $3
       WHERE s.id = $4 AND s.incarnation = $5 ORDER BY e.seq LIMIT ${pageSize}`,

@@ -7,14 +7,15 @@ import * as Either from "effect/Either"
 import type { SessionStoreError } from "../../services/Errors.js"
 import type { Hit, Page, Query } from "../../services/SessionStore.js"
 import * as Words from "../../services/Words.js"
+import { pause } from "../tools/pace.js"
 import type { Database } from "./Database.js"
 import type { FoundRow, Indexed, Range } from "./Dialect.js"
 import { chainOf } from "./forks.js"
 import * as records from "./records.js"
 import { type Integer, integer, isPlain } from "./rows.js"
 
-/** How much is indexed in one transaction: SQLite makes it synchronously. It takes about 20 ms. */
-const atOnce = { entries: 256, bytes: 256_000 } as const
+/** How much is indexed in one transaction: SQLite makes it synchronously. It takes about 20 ms, and so does finding the words. */
+const atOnce = { entries: 128, bytes: 128_000 } as const
 
 /** Among how many keys what is not indexed is looked for at once; SQLite looks at 20,000 rows in about 5 ms. */
 const keysAtOnce = 20_000
@@ -92,6 +93,7 @@ const refresh = ({ dialect, index, rows, using }: Database): Effect.Effect<void,
           const words = Words.of(Words.textOf(entry.right))
           if (words.length > 0) batch[integer(n)]!.texts.push({ seq: integer(seq), at: entry.right.at, words })
         }
+        yield* pause
         const done = new Set((yield* index(batch)).map(integer))
         for (const { it, range } of chosen) if (done.has(integer(it.key))) it.was = range.to
         return new Set(chosen.flatMap(({ it }) => (done.has(integer(it.key)) ? [] : it)))
@@ -129,7 +131,7 @@ const refresh = ({ dialect, index, rows, using }: Database): Effect.Effect<void,
         if (crossed.size > 0) isCrossed = true
         const first = waiting.findIndex((it) => it.was < it.end && !crossed.has(it))
         waiting = first < 0 ? [] : waiting.slice(first).filter((it) => !crossed.has(it))
-        yield* Effect.yieldNow()
+        yield* pause
       }
       // What another process was quicker with may have more that it has not come to.
       if (!isCrossed) from = to
@@ -177,7 +179,7 @@ const find = (database: Database, { after, limit, session, words }: Query): Effe
         hits.push({ session: id, entry: entry.right, cursor: row.cursor })
       }
       if (found.length < wanted) return pageOf(hits, undefined)
-      yield* Effect.yieldNow()
+      yield* pause
     }
   })
 

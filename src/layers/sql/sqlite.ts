@@ -238,9 +238,9 @@ export const dialect: Dialect = {
         ((r.value ->> 0) << ${placeBits}) | (r.value ->> 1) AND ((r.value ->> 0) << ${placeBits}) | (r.value ->> 2)`
     },
     read: `SELECT s.next_seq, s.shared, e.place & ${placeMask} AS seq, e.body FROM baton_sessions s
-      LEFT JOIN baton_entries e ON s.shared < ?
-        AND e.place BETWEEN (s.key << ${placeBits}) | ? AND (s.key << ${placeBits}) | min(?, ${placeMask})
-      WHERE s.id = ? AND s.incarnation = ? ORDER BY e.place LIMIT ${pageSize}`,
+      LEFT JOIN baton_entries e ON s.shared < ?1
+        AND e.place BETWEEN (s.key << ${placeBits}) | ?1 AND (s.key << ${placeBits}) | min(?2, ${placeMask})
+      WHERE s.id = ?3 AND s.incarnation = ?4 ORDER BY e.place LIMIT ${pageSize}`,
     readShared: `SELECT s.next_seq, s.shared, e.place & ${placeMask} AS seq, e.body FROM baton_sessions s
       LEFT JOIN baton_entries e ON e.place BETWEEN (?1 << ${placeBits}) | ?2 AND (?1 << ${placeBits}) | ?3
       WHERE s.id = ?4 AND s.incarnation = ?5 ORDER BY e.place LIMIT ${pageSize}`,

@@ -26,6 +26,7 @@ import {
   SessionStore,
   type WriteError
 } from "../../services/SessionStore.js"
+import { pause } from "../tools/pace.js"
 import type { Database, Failure } from "./Database.js"
 import { type Dialect, pageSize, sessionParameters, type Write } from "./Dialect.js"
 import { codeOf, isCollision, isDuplicate, isRefusal, storeError } from "./errors.js"
@@ -103,7 +104,7 @@ const make = (
           const last = page.at(-1)
           if (last === undefined || page.length < pageSize) return all
           after = last.key
-          yield* Effect.yieldNow()
+          yield* pause
         }
       })
 

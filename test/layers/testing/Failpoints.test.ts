@@ -2,8 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, TestClock } from "effect"
 import { Agent, Engine, Model, Script, Sessions, SessionStore, Tool } from "effect-baton"
 import { Failpoints } from "effect-baton/testing"
+import { contract } from "../../contracts/SessionStore.js"
 import { row } from "../../support/rows.js"
 import { settle } from "../../support/stage.js"
+
+contract("the memory store with failpoints", () => Failpoints.layer(SessionStore.layerMemory))
 
 const effects: Array<string> = []
 const act = Tool.make("act", { description: "Has an effect", run: () => Effect.sync(() => void effects.push("act")) })
