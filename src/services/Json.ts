@@ -4,6 +4,7 @@
  * It stands before every schema. A decoder that meets a `__proto__` key sets a prototype, one that meets a deep value
  * overflows the stack before anybody can catch it, and a store alters half a surrogate pair without a word.
  */
+import * as Either from "effect/Either"
 import { redact } from "./Secrets.js"
 
 /** How deep a value may be nested. */
@@ -123,6 +124,40 @@ const walkObject = (object: object, path: string, depth: number, bounds: Bounds)
     entries.push([cleanKey, item])
   }
   return changed ? Object.fromEntries(entries) : object
+}
+
+/**
+ * The value that a text is which Baton wrote, or why it is none: what is too deep for a schema, or sets a prototype, stops
+ * here. Texts in it are taken as they are.
+ */
+export const parse = (text: string): Either.Either<unknown, string> => {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return Either.left("it is no JSON")
+  }
+  const problem = gate(value, 0)
+  return problem === undefined ? Either.right(value) : Either.left(problem)
+}
+
+const gate = (value: unknown, depth: number): string | undefined => {
+  if (typeof value !== "object" || value === null) return undefined
+  if (depth >= maxDepth) return `it is nested deeper than ${maxDepth} levels`
+  if (Array.isArray(value)) {
+    for (const item of value) {
+      const problem = gate(item, depth + 1)
+      if (problem !== undefined) return problem
+    }
+    return undefined
+  }
+  // Own keys only: what was parsed has no others.
+  for (const key in value) {
+    if (forbidden.has(key)) return `it has the key "${key}"`
+    const problem = gate((value as Record<string, unknown>)[key], depth + 1)
+    if (problem !== undefined) return problem
+  }
+  return undefined
 }
 
 /** How large a value may be to be printed, measured as by `maxSize` but for 64 for each value: 250,000 values, or 16 MB. */

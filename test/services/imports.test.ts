@@ -45,7 +45,7 @@ const heavy = (loaded: ReadonlySet<string>): ReadonlyArray<string> =>
 
 describe("what is loaded", () => {
   const services = readdirSync(join(root, "src/services"), { recursive: true, encoding: "utf8" }).filter(
-    (file) => file.endsWith(".ts") && file !== "Entry.ts"
+    (file) => file.endsWith(".ts") && file !== "Entry.ts" && file !== "Record.ts"
   )
 
   it("by the services: neither effect/Schema nor fast-check", () => {
@@ -53,6 +53,7 @@ describe("what is loaded", () => {
     assert.isTrue(loaded.has("node_modules/effect/dist/esm/ParseResult.js"))
     assert.deepStrictEqual(heavy(loaded), [])
     assert.isFalse(loaded.has("src/services/Entry.ts"))
+    assert.isFalse(loaded.has("src/services/Record.ts"))
   })
 
   it.skipIf(!existsSync(join(root, "src/index.ts")))("by the package itself: neither of them", () => {
@@ -63,6 +64,15 @@ describe("what is loaded", () => {
     const loaded = loadedBy(["src/schema.ts"])
     assert.isTrue(loaded.has(schema))
     assert.isTrue(loaded.has("fast-check"))
+  })
+
+  it("by the archive: the schemas, and no store, no model, no engine", () => {
+    const loaded = loadedBy(["src/archive.ts"])
+    assert.isTrue(loaded.has(schema))
+    assert.deepStrictEqual(
+      [...loaded].filter((name) => name.startsWith("src/layers/") || name.startsWith("@effect/")),
+      []
+    )
   })
 
   it("by the models over @effect/ai: no provider", () => {

@@ -2,11 +2,11 @@
  * Entries and inbox items as text, and back through the gate.
  */
 import * as Either from "effect/Either"
-import * as ParseResult from "effect/ParseResult"
-import * as Schema from "effect/Schema"
-import { Entry } from "../../services/Entry.js"
-import { maxDepth } from "../../services/Json.js"
+import type { Entry } from "../../services/Entry.js"
+import { parse } from "../../services/Json.js"
 import type { InboxItem } from "../../services/SessionStore.js"
+
+export { entryOf } from "../../services/Record.js"
 
 /** An entry as it is stored. */
 export interface Stored {
@@ -28,62 +28,6 @@ const nameOf = (entry: Entry): string | null => {
   if (entry._tag === "User") return entry.asked?.operationId ?? null
   const isNamed = (entry._tag === "OperationStarted" || entry._tag === "OperationSettled") && entry.key !== undefined
   return isNamed ? entry.operationId : null
-}
-
-const isEntry = Schema.is(Entry)
-const validate = ParseResult.validateEither(Entry)
-
-/** The entry that a text is, or why it is none. */
-export const entryOf = (body: string, seq: number): Either.Either<Entry, string> => {
-  const value = parse(body)
-  if (Either.isLeft(value)) return Either.left(value.left)
-  if (!isEntry(value.right)) return Either.left(shapeProblem(value.right))
-  if (value.right.id !== seq) return Either.left(`it says that it is entry ${value.right.id}`)
-  return Either.right(value.right)
-}
-
-/** The value that a text is, gone through the gate: what is too deep for a schema, or sets a prototype, stops here. */
-const parse = (text: string): Either.Either<unknown, string> => {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return Either.left("it is no JSON")
-  }
-  const problem = gate(value, 0)
-  return problem === undefined ? Either.right(value) : Either.left(problem)
-}
-
-const gate = (value: unknown, depth: number): string | undefined => {
-  if (typeof value !== "object" || value === null) return undefined
-  if (depth >= maxDepth) return `it is nested deeper than ${maxDepth} levels`
-  if (Array.isArray(value)) {
-    for (const item of value) {
-      const problem = gate(item, depth + 1)
-      if (problem !== undefined) return problem
-    }
-    return undefined
-  }
-  // Own keys only: what was parsed has no others.
-  for (const key in value) {
-    if (key === "__proto__" || key === "constructor" || key === "prototype") return `it has the key "${key}"`
-    const problem = gate((value as Record<string, unknown>)[key], depth + 1)
-    if (problem !== undefined) return problem
-  }
-  return undefined
-}
-
-/** Where an entry is not of the format. What stands there is not told: it may be anything. */
-const shapeProblem = (value: unknown): string => {
-  if (typeof value !== "object" || value === null || !("_tag" in value)) return "it is no entry"
-  const tag = value._tag
-  const found = validate(value)
-  if (Either.isRight(found)) return "it is not of the format"
-  const paths = ParseResult.ArrayFormatter.formatIssueSync(found.left).map(({ path }) => path.join("."))
-  const deepest = paths.reduce((a, b) => (b.length > a.length ? b : a), "")
-  return typeof tag === "string" && deepest !== "" && deepest !== "_tag"
-    ? `its "${deepest.slice(0, 100)}" is not of the format`
-    : "it is of no kind that is known"
 }
 
 /** An item that was stored; `undefined` where the text is none. */
