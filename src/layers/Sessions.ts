@@ -13,6 +13,8 @@ import { fork } from "../programs/fork.js"
 import { label, labels } from "../programs/labels.js"
 import { moveTo, rewind } from "../programs/move.js"
 import { prompt } from "../programs/prompt.js"
+import { prune } from "../programs/prune.js"
+import { search } from "../programs/search.js"
 import * as programs from "../programs/sessions.js"
 import { shell } from "../programs/shell.js"
 import { skill } from "../programs/skill.js"
@@ -42,8 +44,11 @@ import {
   type TaskOptions,
   type WhatIfOptions
 } from "../services/Session.js"
+import { SessionStore } from "../services/SessionStore.js"
 import type * as Tool from "../services/Tool.js"
 
+export type * from "../services/Retention.js"
+export type * from "../services/Search.js"
 export * from "../services/Session.js"
 
 /** The sessions of an engine that is made of the services around it. */
@@ -69,6 +74,8 @@ const make = (engine: Engine): Context.Tag.Service<Sessions> => {
         refs.map((ref) => new Handle(ref as SessionRef, engine))
       ),
     remove: (id) => met(programs.remove(id, context)),
+    prune: (options) => met(prune(options, context)),
+    search: (text, options) => Effect.provideService(search(text, options), SessionStore, engine.store),
     events: follow(events)
   }
 }

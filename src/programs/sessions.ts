@@ -11,11 +11,13 @@ import {
   type InvalidSessionId,
   type LockError,
   type SessionAlreadyExists,
+  type SessionBusy,
   SessionNotFound,
   type SessionStoreError
 } from "../services/Errors.js"
 import { type AgentProblem, type OpenOptions, SessionRef } from "../services/Session.js"
 import { Journal } from "../services/History.js"
+import type { Removed } from "../services/Retention.js"
 import { cleanText } from "../services/Json.js"
 import * as SessionId from "../services/SessionId.js"
 import type { NewSession, SessionRow } from "../services/SessionStore.js"
@@ -103,28 +105,40 @@ export const recover = <const Agents extends ReadonlyArray<Agent.Any>>(
   )
 
 /**
- * Removes a session with all its child sessions, for good. Refused while an operation holds one of them; holds all of
- * them itself until they are gone.
+ * Removes a session with all its child sessions, for good, and tells what was removed. Refused while an operation holds
+ * one of them; holds all of them itself until they are gone.
  */
 export const remove = (
   id: string,
   over?: Context.Context<never>
-): Effect.Effect<void, SessionNotFound | LockError | SessionStoreError, Needs> =>
+): Effect.Effect<Removed, SessionNotFound | LockError | SessionStoreError, Needs> =>
   withEngine(over, (engine) =>
     Effect.scoped(
       Effect.flatMap(find(engine, id), (row) =>
-        Effect.flatMap(holdTree(engine, row), (rows) =>
-          Effect.map(
-            Effect.catchTag(engine.store.remove(rows, engine.history.owner), "SessionOwned", (error) =>
-              busyElsewhere(error, "remove")
-            ),
-            () => {
-              for (const { incarnation } of rows) forget(engine, incarnation)
-            }
-          )
-        )
+        Effect.flatMap(holdTree(engine, row), (rows) => removeHeld(engine, rows))
       )
     )
+  )
+
+/** Removes sessions that are held. */
+export const removeHeld = (
+  engine: Engine,
+  rows: ReadonlyArray<SessionRow>
+): Effect.Effect<Removed, SessionBusy | SessionStoreError> =>
+  Effect.map(
+    Effect.catchTag(engine.store.remove(rows, engine.history.owner), "SessionOwned", (error) =>
+      busyElsewhere(error, "remove")
+    ),
+    (removed) => {
+      for (const { incarnation } of rows) forget(engine, incarnation)
+      // In the order of the tree, whatever order the store removed them in.
+      const gone = new Set(removed.map(({ incarnation }) => incarnation))
+      return {
+        sessions: rows.flatMap(({ id, incarnation }) => (gone.has(incarnation) ? [id] : [])),
+        entries: removed.reduce((sum, { entries }) => sum + entries, 0),
+        bytes: removed.reduce((sum, { bytes }) => sum + bytes, 0)
+      }
+    }
   )
 
 // -------------------------------------------------------------------- parts
@@ -251,7 +265,7 @@ const forget = ({ inbox }: Engine, incarnation: string): void => {
 }
 
 /** Holds a session and everything below it, so that no operation runs in any of them. */
-const holdTree = (
+export const holdTree = (
   { ids, lock, store }: Engine,
   root: SessionRow
 ): Effect.Effect<ReadonlyArray<SessionRow>, LockError | SessionStoreError, Scope.Scope> =>

@@ -37,7 +37,9 @@ import type { OwnLimits } from "./Limits.js"
 import type { Thinking } from "./Model.js"
 import type { OnBusy, PromptOnBusy } from "./Operation.js"
 import type { Resuming } from "./Resuming.js"
+import type { Pruned, PruneOptions, Removed } from "./Retention.js"
 import type { ExecResult, Restored } from "./Sandbox.js"
+import type { Found, SearchOptions } from "./Search.js"
 import type { SessionRow } from "./SessionStore.js"
 import type * as Tool from "./Tool.js"
 import type { Usage, UsageReport } from "./Usage.js"
@@ -514,10 +516,26 @@ export class Sessions extends Context.Tag("baton/Sessions")<
       agents: Agents
     ) => Effect.Effect<ReadonlyArray<Session>, SessionStoreError, Agent.Requirements<Agents[number]>>
     /**
-     * Removes a session with all its child sessions, for good; its name is free again. Refused while an operation
-     * holds one of them.
+     * Removes a session with all its child sessions, for good, and tells what was removed; its name is free again.
+     * Refused while an operation holds one of them.
      */
-    readonly remove: (id: string) => Effect.Effect<void, SessionNotFound | SessionBusy | LockError | SessionStoreError>
+    readonly remove: (
+      id: string
+    ) => Effect.Effect<Removed, SessionNotFound | SessionBusy | LockError | SessionStoreError>
+    /**
+     * Removes sessions, each with those of its tasks, that were used last too long ago, or are more or larger than may be
+     * left: what was used longest ago first, and no more of them than have to go. Those in which something runs or is
+     * left unfinished, in which an input waits, or which somebody holds are told and left, as is one that cannot be
+     * removed; nothing is interrupted. Reads all that is stored. Where the store fails or it is interrupted, each tree is
+     * whole or gone.
+     */
+    readonly prune: (options: PruneOptions) => Effect.Effect<Pruned, InvalidInput | SessionStoreError>
+    /**
+     * Finds entries, in whatever session, that have all the words of a text: in what users and models said, what tools
+     * were given and gave, what tasks are about, summaries, and names of entries. Entries that the head has moved away
+     * from are found as well. The newest first. `InvalidInput` where the text has no words, or an option is none.
+     */
+    readonly search: (text: string, options?: SearchOptions) => Effect.Effect<Found, InvalidInput | SessionStoreError>
     /** What happens in any session from now on. Never ends. */
     readonly events: Stream.Stream<Event>
   }

@@ -16,11 +16,26 @@ const word =
 /** The different words of a text, as they come; upper and lower case are one, and so are a letter's ways to be written. */
 export const of = (text: string): ReadonlyArray<string> => {
   const words = new Set<string>()
-  for (const [found] of fold(text).matchAll(word)) {
-    words.add(found.length <= longest ? found : Array.from(found).slice(0, longest).join(""))
+  for (const { word } of places(fold(text))) {
+    words.add(word)
     if (words.size === most) break
   }
   return [...words]
+}
+
+/** A word of a text that is folded, and where it stands in it. */
+export interface Place {
+  readonly word: string
+  readonly from: number
+  readonly to: number
+}
+
+/** The words of a text that is folded, in order. */
+export function* places(folded: string): Generator<Place> {
+  for (const { 0: found, index } of folded.matchAll(word)) {
+    const cut = found.length <= longest ? found : Array.from(found).slice(0, longest).join("")
+    yield { word: cut, from: index, to: index + found.length }
+  }
 }
 
 /** A text as its words are compared. */
