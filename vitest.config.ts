@@ -10,7 +10,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^effect-baton$/, replacement: source("index") },
-      { find: /^effect-baton\/(node|ai|archive|schema|sql|sqlite|testing|virtual)$/, replacement: source("$1") }
+      { find: /^effect-baton\/(node|ai|history|schema|sql|sqlite|testing|virtual)$/, replacement: source("$1") }
     ]
   },
   test: {

@@ -12,6 +12,7 @@ import { follow, replay } from "../programs/follow.js"
 import { fork } from "../programs/fork.js"
 import { label, labels } from "../programs/labels.js"
 import { moveTo, rewind } from "../programs/move.js"
+import { historyTree } from "../programs/historyTree/read.js"
 import { prompt } from "../programs/prompt.js"
 import { prune } from "../programs/prune.js"
 import { search } from "../programs/search.js"
@@ -21,11 +22,13 @@ import { skill } from "../programs/skill.js"
 import { submit, withdraw } from "../programs/submit.js"
 import { task } from "../programs/task.js"
 import { whatIf } from "../programs/whatIf.js"
+import { transcript } from "../programs/transcript/read.js"
 import type { AnySchema } from "../services/AnySchema.js"
 import type { Entry } from "../services/Entry.js"
 import type { CorruptRecord, SessionNotFound, SessionStoreError } from "../services/Errors.js"
 import type { Event } from "../services/Event.js"
 import type { PromptOnBusy } from "../services/Operation.js"
+import type { TreeOptions } from "../services/HistoryTree.js"
 import type { Resuming } from "../services/Resuming.js"
 import {
   type EditOptions,
@@ -46,9 +49,12 @@ import {
 } from "../services/Session.js"
 import { SessionStore } from "../services/SessionStore.js"
 import type * as Tool from "../services/Tool.js"
+import type { TranscriptOptions } from "../services/Transcript.js"
 
+export type * from "../services/HistoryTree.js"
 export type * from "../services/Retention.js"
 export type * from "../services/Search.js"
+export type * from "../services/Transcript.js"
 export * from "../services/Session.js"
 
 /** The sessions of an engine that is made of the services around it. */
@@ -180,6 +186,14 @@ class Handle implements Session {
 
   get history(): Effect.Effect<ReadonlyArray<Entry>, SessionNotFound | CorruptRecord | SessionStoreError> {
     return this.engine.history.read(this.id, this.ref.incarnation)
+  }
+
+  tree(options?: TreeOptions) {
+    return Effect.provideService(historyTree(this.id, options, this.ref.incarnation), SessionStore, this.engine.store)
+  }
+
+  transcript(options?: TranscriptOptions) {
+    return Effect.provideService(transcript(this.id, options, this.ref.incarnation), SessionStore, this.engine.store)
   }
 
   get events(): Stream.Stream<Event> {

@@ -14,7 +14,7 @@ import { cutOf, type Figures, figuresOf, keepOf, summaryOf, withoutSummary } fro
 import { imagesIn, imageTokens, messagesTokens, requestTokens } from "./estimate.js"
 import type { Operation } from "./held.js"
 import { summarise } from "./summary.js"
-import { transcript } from "./transcript.js"
+import { transcript } from "./material.js"
 import type { Frame } from "./turn.js"
 
 /** A compaction, or the attempt at one that came to nothing, as it is recorded. */

@@ -12,11 +12,11 @@ import * as Fiber from "effect/Fiber"
 import type * as Queue from "effect/Queue"
 import { createLogUpdate } from "log-update"
 import picocolors from "picocolors"
-import sliceAnsi from "slice-ansi"
 import stringWidth from "string-width"
 import wrapAnsi from "wrap-ansi"
 import type { Event } from "../services/Event.js"
 import * as Usage from "../services/Usage.js"
+import { cut } from "./cut.js"
 import { above, clean, empty, type Node, node, type Status, step, type Tree } from "./tree.js"
 
 export type Format = "live" | "plain" | "json"
@@ -171,17 +171,6 @@ const row = (at: Node, lead: string, view: View): string => {
   if (room < 12) return cut(name, width)
   const left = cut(name, room)
   return `${left}${" ".repeat(Math.max(0, room - stringWidth(left)))}  ${paint.dim(right)}`
-}
-
-/** A line in no more columns than there are. */
-export const cut = (line: string, width: number): string => {
-  if (stringWidth(line) <= width) return line
-  // A slice ends with a whole character, which may be two columns wide.
-  for (let end = width - 1; end > 0; end--) {
-    const shorter = `${sliceAnsi(line, 0, end)}…`
-    if (stringWidth(shorter) <= width) return shorter
-  }
-  return width > 0 ? "…" : ""
 }
 
 const duration = (time: number): string => {

@@ -9,7 +9,7 @@ import * as Summary from "../services/Summary.js"
 import { type AttemptError, attempts, type Line } from "./attempts.js"
 import { charsPerToken, textTokens } from "./estimate.js"
 import type { Operation } from "./held.js"
-import { harmless } from "./transcript.js"
+import { harmless } from "./material.js"
 
 /** What is to be summarised, and how. */
 export interface Material {

@@ -32,6 +32,7 @@ import type {
 } from "./Errors.js"
 import type { Event } from "./Event.js"
 import type { Journal } from "./History.js"
+import type { HistoryTree, TreeOptions } from "./HistoryTree.js"
 import type { When } from "./Inbox.js"
 import type { OwnLimits } from "./Limits.js"
 import type { Thinking } from "./Model.js"
@@ -42,6 +43,7 @@ import type { ExecResult, Restored } from "./Sandbox.js"
 import type { Found, SearchOptions } from "./Search.js"
 import type { SessionRow } from "./SessionStore.js"
 import type * as Tool from "./Tool.js"
+import type { TranscriptOptions } from "./Transcript.js"
 import type { Usage, UsageReport } from "./Usage.js"
 
 /** What the operations work on: a session's name and configuration, and what this process knows of its history. */
@@ -475,6 +477,20 @@ export interface Session {
   readonly compact: (options?: CompactOptions) => Effect.Effect<Compaction, CompactError>
   /** The entries so far. */
   readonly history: Effect.Effect<ReadonlyArray<Entry>, SessionNotFound | CorruptRecord | SessionStoreError>
+  /**
+   * What happened in it as a tree: its operations, what its head moved away from, and its tasks with their sessions, to a
+   * depth. As far as it is stored when it is read. `HistoryTree.draw` of `effect-baton/history` makes lines of it.
+   */
+  readonly tree: (
+    options?: TreeOptions
+  ) => Effect.Effect<HistoryTree, SessionNotFound | CorruptRecord | InvalidInput | SessionStoreError>
+  /**
+   * What was said and done in it as Markdown for people, up to where its head is. What a model or a user wrote cannot pass
+   * for another part of the page, and no HTML or image of theirs takes effect.
+   */
+  readonly transcript: (
+    options?: TranscriptOptions
+  ) => Effect.Effect<string, SessionNotFound | CorruptRecord | SessionStoreError>
   /** What happens from now on. Never ends. */
   readonly events: Stream.Stream<Event>
   /** The durable events after an entry (all, by default), then `Synced`, then what happens. Never ends. */

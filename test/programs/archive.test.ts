@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Chunk, Effect, FastCheck as fc, Layer, Stream } from "effect"
 import { Conversation, type Errors, Model, Sessions, SessionStore } from "effect-baton"
-import { Archive } from "effect-baton/archive"
+import { Archive } from "effect-baton/history"
 import { Messages } from "effect-baton/testing"
 import { engine, engineOver, open } from "../support/engine.js"
 import { type Act, acts, agent, hanging, live, script } from "../support/histories.js"

@@ -66,8 +66,8 @@ describe("what is loaded", () => {
     assert.isTrue(loaded.has("fast-check"))
   })
 
-  it("by the archive: the schemas, and no store, no model, no engine", () => {
-    const loaded = loadedBy(["src/archive.ts"])
+  it("by what histories are taken elsewhere with: the schemas, and no store, no model, no engine", () => {
+    const loaded = loadedBy(["src/history.ts"])
     assert.isTrue(loaded.has(schema))
     assert.deepStrictEqual(
       [...loaded].filter((name) => name.startsWith("src/layers/") || name.startsWith("@effect/")),

@@ -1,0 +1,112 @@
+/**
+ * A tree of a history as lines.
+ */
+import type { Branch, HistoryTree, Step, Task } from "../../services/HistoryTree.js"
+import { cut } from "../cut.js"
+import { oneLine } from "../tree.js"
+
+export interface DrawOptions {
+  /** Columns, at least 20; default: 80. Longer lines are cut. */
+  readonly width?: number | undefined
+}
+
+const usual = 80
+const least = 20
+
+/** A line, and what hangs on it. */
+interface Item {
+  readonly line: string
+  readonly below: () => ReadonlyArray<Item>
+}
+
+/**
+ * The tree as lines without their ends, each clean and no wider than it may be. An operation has the place of its first
+ * entry before it; on it hang its tasks, each with its session where that was read, and what the head moved away from.
+ */
+export const draw = (tree: HistoryTree, { width = usual }: DrawOptions = {}): ReadonlyArray<string> => {
+  const columns = Number.isNaN(width) ? usual : Math.max(least, Math.floor(width))
+  const lines: Array<string> = []
+  const root: Drawn = { item: ofTree(tree), lead: "", below: "" }
+  // Branches may hang on branches deeper than calls can be nested.
+  for (const waiting = [root]; waiting.length > 0;) {
+    const { below, item, lead } = waiting.pop()!
+    lines.push(cut(lead + item.line, columns).trimEnd())
+    const items = item.below()
+    for (const [i, it] of Array.from(items.entries()).toReversed()) {
+      const isLast = i === items.length - 1
+      waiting.push({ item: it, lead: below + (isLast ? "└─ " : "├─ "), below: below + (isLast ? "   " : "│  ") })
+    }
+  }
+  return lines
+}
+
+interface Drawn {
+  readonly item: Item
+  readonly lead: string
+  readonly below: string
+}
+
+const ofTree = (tree: HistoryTree): Item => {
+  const { agent, branches, entries, head, origin, session, trunk } = tree
+  const from = origin === null ? [] : [`forked from ${oneLine(origin.session)} at ${origin.entry}`]
+  const facts = [agent, plural(entries, "entry", "entries"), ...from]
+  return {
+    line: `${session}  ${facts.join(" · ")}${head === null && entries > 0 ? headMark : ""}`,
+    below: () => [...branches.map((it) => ofBranch(it)), ...stepsOf(trunk, head)]
+  }
+}
+
+const headMark = "  ◀ head"
+
+/** `head` where the branch leads to it. */
+const stepsOf = ({ steps }: Branch, head: number | null): ReadonlyArray<Item> =>
+  steps.map((step) => ofStep(step, head !== null && step.from <= head && head <= step.to ? head : null))
+
+const ofBranch = (branch: Branch): Item => ({
+  line: `left behind after ${branch.from ?? "nothing"}`,
+  below: () => stepsOf(branch, null)
+})
+
+const icons = { running: "…", completed: "✔", failed: "✖", interrupted: "■" }
+
+const ofStep = (step: Step, head: number | null): Item => {
+  const { branches, calls, compactions, from, isRest, kind, labels, note, status, tasks, text } = step
+  const names = labels.map(({ entry, label }) => `  ⚑ ${label}${entry === from ? "" : ` (${entry})`}`)
+  const name = `${from} ${icons[status]} ${isRest ? "rest of " : ""}${kind}`
+  const more = [...(note === "" ? [] : [note]), ...(calls > 0 ? [plural(calls, "call", "calls")] : [])]
+  return {
+    line: [
+      name,
+      head === null ? "" : headMark,
+      names.join(""),
+      text === "" ? "" : ` ${text}`,
+      more.length === 0 ? "" : ` (${more.join(", ")})`
+    ].join(""),
+    below: () => [
+      ...tasks.map(ofTask),
+      ...compactions.map(({ after, before, entry, trigger }) => ({
+        line:
+          after === undefined
+            ? `${entry} not compacted (${trigger}), ${plural(before, "token", "tokens")}`
+            : `${entry} compacted (${trigger}): ${before} to ${plural(after, "token", "tokens")}`,
+        below: nothing
+      })),
+      ...branches.map((it) => ofBranch(it))
+    ]
+  }
+}
+
+const nothing = (): ReadonlyArray<Item> => []
+
+const ofTask = ({ agent, child, description, entry, note, problem, session, status }: Task): Item => {
+  const about = description === "" ? "" : `: ${description}`
+  return {
+    line: `${entry} ${icons[status]} task ${agent}${about}${note === "" ? "" : ` (${note})`}`,
+    below: () => {
+      if (session !== undefined) return [ofTree(session)]
+      return [{ line: `${oneLine(child)}${problem === undefined ? "" : `  ${oneLine(problem)}`}`, below: nothing }]
+    }
+  }
+}
+
+const plural = (n: number, one: string, more: string): string => `${n} ${n === 1 ? one : more}`

@@ -1,0 +1,64 @@
+/**
+ * Messages as a text that is to be summarised.
+ */
+import type { Message } from "../services/Conversation.js"
+import type { AssistantPart, UserPart } from "../services/Entry.js"
+import { cleanText } from "../services/Json.js"
+import { earlierTag, transcriptTag } from "../services/Summary.js"
+
+/** How much of a result or of a call's arguments is in a transcript, in UTF-16 code units: half from each end. */
+export const maxResult = 2_000
+
+/**
+ * A text for each message that says anything: who says it, calls with their arguments, results cut in the middle. Images
+ * are marks, and reasoning is left out.
+ */
+export const transcript = (messages: ReadonlyArray<Message>): ReadonlyArray<string> =>
+  messages.flatMap((message) => {
+    const said = linesOf(message)
+    return said.length === 0 ? [] : [harmless(cleanText(said.join("\n")))]
+  })
+
+const linesOf = (message: Message): ReadonlyArray<string> => {
+  switch (message.role) {
+    case "user":
+      return message.content.map(userLine)
+    case "assistant":
+      return message.content.flatMap(assistantLine)
+    case "tool":
+      return message.results.map(({ images = [], isError, name, text }) => {
+        const kind = isError ? "error" : "result"
+        const seen = images.length === 0 ? "" : ` [${images.length} image${images.length === 1 ? "" : "s"}]`
+        return `[${kind} of ${name}]${seen} ${excerpt(text, maxResult)}`
+      })
+  }
+}
+
+const userLine = (part: UserPart): string => {
+  if (part.type === "image") return `[user] [image: ${part.mediaType}]`
+  return `[${part.note === true ? "engine" : "user"}] ${part.text}`
+}
+
+const assistantLine = (part: AssistantPart): ReadonlyArray<string> => {
+  switch (part.type) {
+    case "reasoning":
+      return []
+    case "text":
+      return [`[assistant] ${part.text}`]
+    case "tool-call":
+      return [`[call of ${part.name}] ${excerpt(part.raw ?? JSON.stringify(part.args), maxResult)}`]
+  }
+}
+
+/** The beginning and the end of a text that is too long. */
+export const excerpt = (text: string, most: number): string => {
+  if (text.length <= most) return text
+  const half = Math.floor(most / 2)
+  const left = text.length - 2 * half
+  return `${text.slice(0, half).toWellFormed()}\n[… ${left} characters left out …]\n${text.slice(-half).toWellFormed()}`
+}
+
+/** What stands in a transcript does not end it. */
+export const harmless = (text: string): string => text.replace(tags, "<\\$1")
+
+const tags = new RegExp(`<(/?(?:${transcriptTag}|${earlierTag}))`, "gi")
