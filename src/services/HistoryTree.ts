@@ -16,14 +16,14 @@ export interface HistoryTree {
   readonly head: number | null
   /** From the first entry on to the last that was written, which is where the head is. */
   readonly trunk: Branch
-  /** Branches that begin before every entry. */
-  readonly branches: ReadonlyArray<Branch>
 }
 
 /** Operations that follow each other. */
 export interface Branch {
   /** The entry that it goes on from; `null` where it begins. */
   readonly from: number | null
+  /** What the head moved away from before the first of its operations, the oldest first. */
+  readonly branches: ReadonlyArray<Branch>
   readonly steps: ReadonlyArray<Step>
 }
 

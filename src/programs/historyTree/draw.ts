@@ -47,25 +47,26 @@ interface Drawn {
 }
 
 const ofTree = (tree: HistoryTree): Item => {
-  const { agent, branches, entries, head, origin, session, trunk } = tree
+  const { agent, entries, head, origin, session, trunk } = tree
   const from = origin === null ? [] : [`forked from ${oneLine(origin.session)} at ${origin.entry}`]
   const facts = [agent, plural(entries, "entry", "entries"), ...from]
   return {
     line: `${session}  ${facts.join(" · ")}${head === null && entries > 0 ? headMark : ""}`,
-    below: () => [...branches.map((it) => ofBranch(it)), ...stepsOf(trunk, head)]
+    below: () => itemsOf(trunk, head)
   }
 }
 
 const headMark = "  ◀ head"
 
 /** `head` where the branch leads to it. */
-const stepsOf = ({ steps }: Branch, head: number | null): ReadonlyArray<Item> =>
-  steps.map((step) => ofStep(step, head !== null && step.from <= head && head <= step.to ? head : null))
+const itemsOf = ({ branches, steps }: Branch, head: number | null): ReadonlyArray<Item> => [
+  ...branches.map(ofBranch),
+  ...steps.map((step) => ofStep(step, head !== null && step.from <= head && head <= step.to ? head : null))
+]
 
-const ofBranch = (branch: Branch): Item => ({
-  line: `left behind after ${branch.from ?? "nothing"}`,
-  below: () => stepsOf(branch, null)
-})
+function ofBranch(branch: Branch): Item {
+  return { line: `left behind after ${branch.from ?? "nothing"}`, below: () => itemsOf(branch, null) }
+}
 
 const icons = { running: "…", completed: "✔", failed: "✖", interrupted: "■" }
 
@@ -91,7 +92,7 @@ const ofStep = (step: Step, head: number | null): Item => {
             : `${entry} compacted (${trigger}): ${before} to ${plural(after, "token", "tokens")}`,
         below: nothing
       })),
-      ...branches.map((it) => ofBranch(it))
+      ...branches.map(ofBranch)
     ]
   }
 }

@@ -17,7 +17,6 @@ export type Facts = Pick<NewSession, "id" | "agent" | "createdAt" | "origin">
  */
 export const fold = ({ agent, createdAt, id, origin }: Facts, entries: ReadonlyArray<Entry>): HistoryTree => {
   const log = new Log(entries)
-  const [first, ...others] = log.below(0)
   return {
     session: oneLine(id),
     agent: oneLine(agent),
@@ -25,8 +24,7 @@ export const fold = ({ agent, createdAt, id, origin }: Facts, entries: ReadonlyA
     origin,
     entries: entries.length,
     head: headOf(entries),
-    trunk: first === undefined ? { from: null, steps: [] } : log.grow(first),
-    branches: others.toReversed().map((start) => log.grow(start))
+    trunk: log.grow()
   }
 }
 
@@ -48,6 +46,17 @@ interface Growing extends Mutable<Omit<Step, "tasks" | "compactions" | "labels" 
   readonly branches: Array<Branch>
 }
 
+type Grown = { readonly from: number | null; readonly branches: Array<Branch>; readonly steps: Array<Growing> }
+
+/** A branch that is to grow, from its first entry on, or from what follows the place. */
+interface Waiting {
+  readonly branch: Grown
+  readonly after: number
+  readonly start: number | undefined
+}
+
+const empty = (from: number | null): Grown => ({ from, branches: [], steps: [] })
+
 class Log {
   /** The entries that follow each, by its place; behind 0 those that follow none. */
   private readonly following: Array<Array<number>> = [[]]
@@ -55,6 +64,8 @@ class Log {
   private readonly last: Array<number> = [0]
   /** The start that each entry's operation has, and the end that each start has. */
   private readonly starts: Array<Of<"OperationStarted"> | undefined> = [undefined]
+  /** What was asked by each operation, by its start. */
+  private readonly texts = new Map<number, string>()
   private readonly ends = new Map<number, Of<"OperationSettled">>()
   private readonly taskEnds = new Map<string, Of<"TaskSettled">>()
   private readonly names = new Map<number, Array<string>>()
@@ -69,6 +80,8 @@ class Log {
       this.following[entry.parentId ?? 0]!.push(id)
       if (entry._tag === "OperationStarted") start = entry
       this.starts.push(start)
+      if (start !== undefined && (this.texts.get(start.id) ?? "") === "")
+        this.texts.set(start.id, askedIn(start, entry))
       if (entry._tag === "OperationSettled") {
         if (start !== undefined) this.ends.set(start.id, entry)
         start = undefined
@@ -86,37 +99,36 @@ class Log {
     for (const [label, entry] of named) this.names.set(entry, [...(this.names.get(entry) ?? []), oneLine(label)])
   }
 
-  /** What follows an entry: first where the last of all was written, then the others, the newest first. */
-  below(id: number): ReadonlyArray<number> {
-    return this.following[id]!.toSorted((a, b) => this.last[b]! - this.last[a]!)
-  }
-
-  /** The branch that begins with an entry, with all that hangs on it. */
-  grow(start: number): Branch {
-    const root: { readonly branch: Branch & { readonly steps: Array<Growing> }; readonly start: number } = {
-      branch: this.empty(start),
-      start
-    }
+  /** The trunk, with all that hangs on it. */
+  grow(): Branch {
+    const trunk = empty(null)
     // Branches may hang on branches deeper than calls can be nested.
-    for (const waiting = [root]; waiting.length > 0;) {
-      const { branch, start } = waiting.pop()!
+    for (const waiting: Array<Waiting> = [{ branch: trunk, after: 0, start: undefined }]; waiting.length > 0;) {
+      const { after, branch, start } = waiting.pop()!
       let step: Growing | undefined
-      for (let id: number | undefined = start; id !== undefined;) {
-        step = this.take(branch.steps, step, this.entries[id - 1]!)
-        const [next, ...left]: ReadonlyArray<number> = this.below(id)
-        for (const other of left.toReversed()) {
-          const hanging = this.empty(other)
-          if (step !== undefined) step.branches.push(hanging)
-          waiting.push({ branch: hanging, start: other })
+      const leave = (from: number, left: ReadonlyArray<number>): void => {
+        for (const other of left) {
+          const hanging = empty(from === 0 ? null : from)
+          ;(step ?? branch).branches.push(hanging)
+          waiting.push({ branch: hanging, after: from, start: other })
         }
-        id = next
+      }
+      let id = start ?? this.goOn(after, leave)
+      while (id !== undefined) {
+        step = this.take(branch.steps, step, this.entries[id - 1]!)
+        id = this.goOn(id, leave)
       }
     }
-    return root.branch
+    return trunk
   }
 
-  private empty(start: number): Branch & { readonly steps: Array<Growing> } {
-    return { from: this.entries[start - 1]!.parentId, steps: [] }
+  /** What follows an entry on the way to what was written last; what else does is left, the oldest first. */
+  private goOn(from: number, leave: (from: number, left: ReadonlyArray<number>) => void): number | undefined {
+    const following = this.following[from]!
+    if (following.length < 2) return following[0]
+    const [next, ...left] = following.toSorted((a, b) => this.last[b]! - this.last[a]!)
+    leave(from, left.toReversed())
+    return next
   }
 
   /** Adds an entry to the step that it belongs to, which it may begin. */
@@ -135,7 +147,7 @@ class Log {
   }
 
   private begin(start: Of<"OperationStarted">, entry: Entry): Growing {
-    const { id, kind, operationId, request } = start
+    const { id, kind, operationId } = start
     const end = this.ends.get(id)
     return {
       operationId,
@@ -144,7 +156,7 @@ class Log {
       to: entry.id,
       isRest: entry.id !== id,
       at: start.at,
-      text: kind === "skill" ? oneLine(request?.skill ?? "") : oneLine(request?.description ?? textOf(request?.input)),
+      text: this.texts.get(id) ?? "",
       status: end?.outcome ?? "running",
       note: end === undefined ? "" : noteOf(end),
       replies: 0,
@@ -158,17 +170,9 @@ class Log {
 
   private note(step: Growing, entry: Entry): void {
     switch (entry._tag) {
-      case "User": {
-        if (step.text === "") step.text = oneLine(textOf(entry.content))
-        return
-      }
       case "Assistant": {
         step.replies++
-        for (const part of entry.content) {
-          if (part.type !== "tool-call") continue
-          step.calls++
-          if (step.kind === "shell" && step.text === "") step.text = oneLine(commandOf(part.args))
-        }
+        for (const part of entry.content) if (part.type === "tool-call") step.calls++
         return
       }
       case "TaskLink": {
@@ -205,6 +209,16 @@ const noteOf = ({ by, error, outcome }: Of<"OperationSettled">): string => {
   if (outcome === "failed") return oneLine(error?.message || (error?.tag ?? ""))
   if (by === undefined) return ""
   return typeof by === "string" ? `by ${by}` : `by ${by.kind}`
+}
+
+/** What an entry tells of what was asked; empty where that is nothing. */
+const askedIn = ({ kind, request }: Of<"OperationStarted">, entry: Entry): string => {
+  if (entry._tag === "OperationStarted")
+    return oneLine(request?.skill ?? request?.description ?? textOf(request?.input))
+  if (entry._tag === "User") return oneLine(textOf(entry.content))
+  if (kind !== "shell" || entry._tag !== "Assistant") return ""
+  const call = entry.content.find((part) => part.type === "tool-call")
+  return call === undefined ? "" : oneLine(commandOf(call.args))
 }
 
 /** What somebody said themselves. */

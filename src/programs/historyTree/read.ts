@@ -68,10 +68,12 @@ const withChildren = (
     return tree
   })
 
-const tasksOf = ({ branches, trunk }: HistoryTree): ReadonlyArray<{ -readonly [K in keyof Task]: Task[K] }> => {
+const tasksOf = ({ trunk }: HistoryTree): ReadonlyArray<{ -readonly [K in keyof Task]: Task[K] }> => {
   const tasks: Array<Task> = []
-  for (const waiting: Array<Branch> = [...branches.toReversed(), trunk]; waiting.length > 0;) {
-    for (const step of waiting.pop()!.steps) {
+  for (const waiting: Array<Branch> = [trunk]; waiting.length > 0;) {
+    const { branches, steps } = waiting.pop()!
+    waiting.push(...branches)
+    for (const step of steps) {
       tasks.push(...step.tasks)
       waiting.push(...step.branches)
     }
