@@ -14,7 +14,6 @@ const toolCalls = "src/programs/toolCalls.ts"
 const byFork = ["test/programs/fork.test.ts"]
 const byMove = ["test/programs/move.test.ts"]
 const byWhatIf = ["test/programs/whatIf.test.ts"]
-const byProperty = ["test/programs/tree.property.test.ts"]
 
 export const tree = [
   {
@@ -134,7 +133,7 @@ export const tree = [
     file: edit,
     find: "first === entry ? start.parentId : entry.parentId",
     replace: "first === entry ? entry.parentId : entry.parentId",
-    tests: byProperty
+    tests: byMove
   },
   {
     name: "edit: the entry is no part of the key",
@@ -155,7 +154,7 @@ export const tree = [
     file: operation,
     find: "const moved = move?.moved\n",
     replace: "const moved = move?.moved === undefined ? undefined : journal.conversation\n",
-    tests: byProperty
+    tests: byMove
   },
   {
     name: "labels: a name that was taken away is kept",

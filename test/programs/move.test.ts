@@ -238,7 +238,12 @@ describe("edit", () => {
   it.scoped("says something else in the place of an input, in one write, and gives its reply", () =>
     Effect.gen(function* () {
       const store = yield* storeAfter([])
-      const sessions = yield* engineOf(store.context, script)
+      const requests: Array<ReadonlyArray<string>> = []
+      const about = Script.always(({ prompt, request }) => {
+        requests.push(linesOf(request.messages))
+        return `about ${prompt}`
+      })
+      const sessions = yield* engineOf(store.context, [about])
       const session = yield* sessions.open({ id: "s", agent: plain })
       yield* session.prompt("one")
       yield* session.prompt("two")
@@ -254,7 +259,10 @@ describe("edit", () => {
         "OperationStarted",
         "User"
       ])
+      // Before the start of what began with it.
+      assert.deepInclude((yield* session.history)[12], { _tag: "HeadMoved", parentId: 4 })
       const lines = ["user: one", "assistant: about one", "user: 2", "assistant: about 2"]
+      assert.deepStrictEqual(requests.at(-1), lines.slice(0, -1))
       assert.deepStrictEqual(linesOf(seen(yield* session.history)), lines)
       // What was left can be edited too: the other way is still there.
       yield* session.edit(10, "3")
@@ -264,6 +272,7 @@ describe("edit", () => {
         "user: 3",
         "assistant: about 3"
       ])
+      assert.deepStrictEqual(requests.at(-1)!.slice(2), ["user: two", "assistant: about two", "user: 3"])
       yield* session.edit(2, "1")
       assert.deepStrictEqual(linesOf(seen(yield* session.history)), ["user: 1", "assistant: about 1"])
       // Where it was moved to before it, that is where it stands.

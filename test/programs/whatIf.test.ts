@@ -276,7 +276,7 @@ describe("a what-if", () => {
 
   it.scoped("from within a turn goes on from its end, also where the original is still at it", () =>
     Effect.gen(function* () {
-      const { before, done, session, spent } = yield* ran(undefined)
+      const { before, done, session, spent } = yield* ran(Script.on("again", Script.calls(pay(1), pay(2)), "done"))
       const first = before.findIndex((entry) => entry._tag === "Assistant") + 1
       const within = before.filter((entry) => entry.id >= first && entry.id < first + 5)
       for (const { id } of within) {
@@ -285,6 +285,12 @@ describe("a what-if", () => {
         assert.deepStrictEqual(linesOf(seen(entries)), linesOf(seen(before)), `from ${id}`)
         assert.deepStrictEqual(results(entries, before.length), ["pay 2 #3 R", "look  #4 R"])
       }
+      // What lies before that is no record.
+      const again = yield* session.whatIf("v", { from: first, input: "again" })
+      assert.deepStrictEqual(results(yield* again.session.history, before.length), [
+        "There is no record of th",
+        "pay 2 #3 R"
+      ])
       assert.strictEqual(done.length, spent)
       // Of one that is at work the open calls are interrupted, for the fork.
       const at = yield* gate
@@ -413,7 +419,8 @@ describe("a what-if whose process ends", () => {
     "again",
     Script.calls(pay(1)),
     Script.calls(pay(1), Script.call("pay", { x: 7 }), pay(2)),
-    Script.calls(pay(1)),
+    // It is recorded, and by then that counts no more.
+    Script.calls(Script.call("look", {})),
     "done"
   )
 
@@ -428,7 +435,7 @@ describe("a what-if whose process ends", () => {
           unrecorded: unrecorded === "ask" ? () => Effect.succeed(true) : unrecorded
         })
         const ranFirst = done.slice(spent)
-        assert.deepStrictEqual(ranFirst, unrecorded === "refuse" ? [] : ["pay(7)", "pay(1)"])
+        assert.deepStrictEqual(ranFirst, unrecorded === "refuse" ? [] : ["pay(7)", "look()"])
         for (let n = writes + 1; n <= store.writes.length; n++) {
           done.length = 0
           const next = yield* storeAfter(store.writes.slice(0, n))
@@ -442,7 +449,7 @@ describe("a what-if whose process ends", () => {
           yield* again.resumed?.ended ?? Effect.void
           const entries = yield* again.history
           assert.deepStrictEqual(wrong(entries), [], `cut after ${n}`)
-          const whenRun = unrecorded === "run" ? (hadStarted ? ["pay(1)"] : ["pay(7)", "pay(1)"]) : []
+          const whenRun = unrecorded === "run" ? (hadStarted ? ["look()"] : ["pay(7)", "look()"]) : []
           const left7 = [[], whenRun, whenRun.slice(1)]
           assert.isTrue(
             left7.some((it) => JSON.stringify(it) === JSON.stringify(done)),
