@@ -324,6 +324,10 @@ describe("a fork", () => {
         assert.strictEqual((yield* whole.prompt("use", { operationId: "once" })).text, "used")
         assert.strictEqual((yield* whole.history).length, reply.entries.to)
         const cut = yield* session.fork("g", 3)
+        const [start, end] = [(yield* cut.history)[0]!, (yield* cut.history).at(-1)!]
+        if (start._tag !== "OperationStarted" || end._tag !== "OperationSettled") return assert.fail()
+        assert.isString(end.key)
+        assert.strictEqual(end.key, start.key)
         assert.strictEqual((yield* cut.prompt("use", { operationId: "once" })).text, "used")
         assert.isAbove((yield* cut.history).length, reply.entries.to)
         assert.strictEqual(

@@ -485,6 +485,34 @@ describe("a session that is held", () => {
     )
   }
 
+  it.scoped("by what an engine left unfinished that has ended is gone on with by it, before the head moves", () =>
+    Effect.gen(function* () {
+      for (const name of ["moveTo", "rewind", "label", "edit"] as const) {
+        const store = yield* storeAfter([])
+        const at = yield* gate
+        const two = yield* (yield* engineOf(store.context, script)).open({ id: "s", agent: plain })
+        yield* two.prompt("one")
+        const going = yield* Effect.scoped(
+          Effect.gen(function* () {
+            const one = yield* engineOf(store.context, [Script.always({ before: at.stop, text: "never" })])
+            const fiber = yield* Effect.forkDaemon((yield* one.open({ id: "s", agent: plain })).prompt("use"))
+            yield* at.reached
+            return fiber
+          })
+        )
+        assert.isTrue(Exit.isFailure(yield* Fiber.await(going)))
+        assert.isNotNull(store.memory.get("s")!.row.running)
+        yield* moves[name]!(two)
+        const entries = yield* two.history
+        assert.include(
+          entries.map((entry) => entry._tag),
+          "OperationResumed"
+        )
+        assert.deepStrictEqual(wrong(entries), [], name)
+      }
+    })
+  )
+
   it.scoped("by another engine is waited for, and what that left unfinished is resumed first", () =>
     Effect.gen(function* () {
       const at = yield* gate
