@@ -462,6 +462,10 @@ describe("a what-if whose process ends", () => {
             entry._tag === "ToolSettled" && entry.replayed !== undefined ? [entry.replayed] : []
           )
           assert.strictEqual(new Set(replayed).size, replayed.length, `cut after ${n}: a record was given twice`)
+          const names = entries.flatMap((entry) =>
+            entry._tag === "ToolSettled" && entry.replayed !== undefined ? [entry.name] : []
+          )
+          if (unrecorded === "run") assert.notInclude(names, "look", `cut after ${n}: the replay had ended`)
           if (again.resumed !== undefined) {
             assert.deepStrictEqual(linesOf(seen(entries)).at(-1), "assistant: done")
             assert.isAtLeast(replayed.length, 3)
