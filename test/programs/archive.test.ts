@@ -2,13 +2,14 @@
  * Exports and imports: what goes out comes in, and what is none does not.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Effect, FastCheck as fc, Layer, Stream } from "effect"
-import { Conversation, type Errors, Model, Sessions, SessionStore } from "effect-baton"
+import { Chunk, Effect, FastCheck as fc, Fiber, Layer, Stream } from "effect"
+import { Conversation, type Errors, Model, Sessions, SessionStore, type Usage } from "effect-baton"
 import { Archive } from "effect-baton/history"
 import { Messages } from "effect-baton/testing"
 import { engine, engineOver, open } from "../support/engine.js"
 import { type Act, acts, agent, hanging, live, script } from "../support/histories.js"
 import { row } from "../support/rows.js"
+import { append, user } from "../support/storeWrites.js"
 
 const linesOf = (id: string) => Effect.map(Stream.runCollect(Archive.exportSession(id)), Chunk.toReadonlyArray)
 
@@ -208,6 +209,111 @@ describe("an export", () => {
   )
 })
 
+describe("histories of every kind", () => {
+  it.effect("a named task that ran twice goes out and in, and its tree and page tell the two apart", () =>
+    Effect.gen(function* () {
+      const session = yield* open(agent)
+      const options = { agent: "worker", operationId: "1" }
+      const cut = yield* Effect.fork(session.task("hang", options))
+      yield* Effect.repeatN(Effect.yieldNow(), 100)
+      yield* Fiber.interrupt(cut)
+      yield* session.task("hang", { ...options, operationId: "2" }).pipe(Effect.timeoutOption(0))
+      yield* session.task("say x", { ...options, operationId: "3" })
+      const again = yield* Effect.fork(session.task("hang", options))
+      yield* Effect.repeatN(Effect.yieldNow(), 100)
+      const lines = yield* linesOf("s")
+      const { sessions } = yield* memory(imported(lines))
+      assert.strictEqual(sessions[0]!.interrupted, "1")
+      const [, , , last] = (yield* session.tree()).trunk.steps
+      assert.deepStrictEqual([last?.status, last?.tasks[0]?.status], ["running", "running"])
+      assert.strictEqual((yield* session.transcript({ tasks: "off" })).match(/no end is recorded/g)?.length, 1)
+      yield* Fiber.interrupt(again)
+      const ended = yield* linesOf("s")
+      assert.deepStrictEqual((yield* memory(imported(ended))).again, ended)
+      const named = yield* memory(imported(ended, { as: "new" }))
+      assert.notInclude(named.again.join("\n"), "task:s:")
+    }).pipe(Effect.provide(engine(script)))
+  )
+
+  it.effect("a fork goes out with what it shares, and stands by itself where it comes in", () =>
+    Effect.gen(function* () {
+      const store = yield* SessionStore.SessionStore
+      yield* live("s", [
+        { does: "call", calls: ["task"] },
+        { does: "say", text: "x" }
+      ])
+      const original = yield* linesOf("s")
+      const { incarnation } = (yield* store.get("s"))!
+      const session = row("fork", { origin: { session: "s", entry: 9 } })
+      yield* store.begin([{ session, base: { id: "s", incarnation, seq: 9 }, entries: [] }])
+      const lines = yield* linesOf("fork")
+      assert.include(lines[0]!, '"origin":{"session":"s","entry":9}')
+      assert.deepStrictEqual(lines.slice(1), original.slice(1, 10))
+      const { again } = yield* memory(imported(lines))
+      assert.deepStrictEqual(again, lines)
+      // The tasks are those of the other session, whatever this one is named.
+      assert.include((yield* memory(imported(lines, { as: "new" }))).again.join("\n"), '"child":"task:s:')
+    }).pipe(Effect.provide(engine(script)))
+  )
+
+  it.effect("a long one is as it was when its line was reached, whatever is written meanwhile", () =>
+    memory(
+      Effect.gen(function* () {
+        const store = yield* SessionStore.SessionStore
+        yield* store.create(row("s"))
+        yield* store.append(append("s", 1, { entries: Array.from({ length: 600 }, (_, i) => user(i + 1)) }))
+        let next = 601
+        const lines = yield* Archive.exportSession("s").pipe(
+          Stream.rechunk(1),
+          Stream.tap(() => store.append(append("s", next++))),
+          Stream.runCollect
+        )
+        assert.strictEqual(lines.length, 601)
+        assert.include(Chunk.unsafeLast(lines), '"id":600,')
+      })
+    )
+  )
+
+  it.effect("what runs is ended with what it used, its tasks by what their sessions did", () =>
+    Effect.gen(function* () {
+      const used = { ...zero, input: 7, output: 1 }
+      const words = {
+        content: [{ type: "text", text: "x" }],
+        model: "m",
+        finish: "stop",
+        usage: used,
+        usageReported: true
+      }
+      const lines = [
+        head(),
+        start(1),
+        entry("Assistant", 2, words),
+        entry("TaskLink", 3, { taskId: "t", child: "task:s:1", agent: "a", description: "" }),
+        entry("TaskLink", 4, { taskId: "u", child: "task:s:gone", agent: "a", description: "" }),
+        head({ id: "task:s:1", parent: "s", depth: 1 }),
+        start(1),
+        entry("Assistant", 2, words),
+        settledLine(3, { usage: { ...report, total: used } }),
+        start(4, { kind: "compact" }),
+        entry("CompactionStalled", 5, { reason: "", trigger: "manual", tokensBefore: 1, model: "m", usage: used })
+      ]
+      const { again } = yield* memory(imported(lines))
+      const ends = again
+        .filter((line) => line.includes('"import"'))
+        .map((line) => JSON.parse(line) as { readonly usage: Usage.UsageReport })
+      assert.deepStrictEqual(
+        ends.map(({ usage: { compactions, tasks, total, turns } }) =>
+          [turns, compactions, tasks, total].map(({ input }) => input)
+        ),
+        [
+          [7, 0, 14, 21],
+          [0, 7, 0, 7]
+        ]
+      )
+    })
+  )
+})
+
 /** The same value with the fields of every object the other way round. */
 const reversed = (value: unknown): unknown => {
   if (typeof value !== "object" || value === null) return value
@@ -223,7 +329,11 @@ const reversed = (value: unknown): unknown => {
 describe("an import", () => {
   it.effect("under another name names what is below it under that, and nothing else", () =>
     Effect.gen(function* () {
-      const lines = yield* grown([{ does: "call", calls: ["nested"] }])
+      const lines = yield* grown([
+        { does: "call", calls: ["nested"] },
+        { does: "rollback", text: "xxxxxx" }
+      ])
+      assert.include(lines.join("\n"), '"by":{"session":"s"')
       const { again, sessions } = yield* memory(imported(lines, { as: "new" }))
       const text = lines
         .join("\n")
@@ -231,7 +341,7 @@ describe("an import", () => {
         .replaceAll("task:s:", "task:new:")
         .replaceAll("task:task:s:", "task:task:new:")
       assert.strictEqual(again.join("\n"), text)
-      assert.strictEqual(sessions.length, 3)
+      assert.strictEqual(sessions[0]!.id, "new")
       assert.strictEqual(yield* refusal(lines, { as: "task:x" }), "InvalidSessionId")
       assert.strictEqual(yield* refusal(lines, { as: "" }), "InvalidSessionId")
     })
@@ -430,9 +540,9 @@ describe("an import", () => {
       "3: there is no such task"
     ],
     [
-      "a task twice",
+      "two tasks in one session",
       [head(), start(1), entry("TaskLink", 2, link), entry("TaskLink", 3, link)],
-      "4: a task of the same id stands before it"
+      "4: a task in the same session stands before it"
     ],
     [
       "a task's session that is none",

@@ -46,6 +46,12 @@ describe("a snippet", () => {
     assert.isAtMost(lengthOf(snippet) - 2, 160)
   })
 
+  it("begins with a whole character, however many marks it has", () => {
+    const one = `a${"\u0301".repeat(20)}`
+    const { snippet } = snippetOf(`${one.repeat(100)} needle`, new Set(["needle"]))
+    assert.strictEqual(snippet.replaceAll(one, ""), "… needle")
+  })
+
   it("cuts a word that is longer than it, and knows it by its beginning", () => {
     const { ranges, snippet } = snippetOf("x".repeat(100_000), new Set(Words.of("x".repeat(80))))
     assert.deepStrictEqual(ranges, [[0, 159]])

@@ -1,6 +1,7 @@
 import * as OldSchema from "@effect/schema/Schema"
-import { Context, Effect, type Layer, Schema } from "effect"
-import { Agent, Engine, type Errors, type Operation, Session, Sessions, Tool } from "effect-baton"
+import { Context, Effect, type Layer, Schema, type Stream } from "effect"
+import { Agent, Engine, type Errors, type Operation, Session, Sessions, type SessionStore, Tool } from "effect-baton"
+import { Archive, type HistoryTree } from "effect-baton/history"
 import { describe, expectTypeOf, it } from "vitest"
 
 class Tickets extends Context.Tag("Tickets")<Tickets, { readonly find: (id: number) => Effect.Effect<string> }>() {}
@@ -92,6 +93,44 @@ describe("Sessions", () => {
     expectTypeOf<Effect.Effect.Error<ReturnType<typeof caught>>>().toEqualTypeOf<
       Exclude<Sessions.PromptError, Errors.SessionBusy>
     >()
+  })
+
+  it("what reads, finds and removes sessions says what it gives and fails with", () => {
+    type Tags<E> = E extends { readonly _tag: infer Tag } ? Tag : never
+    const use = (session: Sessions.Session, sessions: Context.Tag.Service<Sessions.Sessions>) => {
+      const tree = session.tree({ depth: 2 })
+      expectTypeOf<Effect.Effect.Success<typeof tree>>().toEqualTypeOf<HistoryTree.HistoryTree>()
+      expectTypeOf<Effect.Effect.Context<typeof tree>>().toEqualTypeOf<never>()
+      const page = session.transcript({ tasks: "nested" })
+      expectTypeOf<Effect.Effect.Success<typeof page>>().toEqualTypeOf<string>()
+      const found = sessions.search("x", { limit: 1 })
+      expectTypeOf<Effect.Effect.Success<typeof found>>().toEqualTypeOf<Sessions.Found>()
+      expectTypeOf<Tags<Effect.Effect.Error<typeof found>>>().toEqualTypeOf<"InvalidInput" | "SessionStoreError">()
+      const pruned = sessions.prune({ olderThan: "30 days", maxBytes: 1, keep: ({ agent }) => agent === "a" })
+      expectTypeOf<Effect.Effect.Success<typeof pruned>>().toEqualTypeOf<Sessions.Pruned>()
+      expectTypeOf<Tags<Effect.Effect.Error<typeof pruned>>>().toEqualTypeOf<"InvalidInput" | "SessionStoreError">()
+      const removed = sessions.remove("x")
+      expectTypeOf<Effect.Effect.Success<typeof removed>>().toEqualTypeOf<Sessions.Removed>()
+      // @ts-expect-error not a place for tasks
+      void session.transcript({ tasks: "above" })
+    }
+    expectTypeOf(use).toBeFunction()
+  })
+
+  it("an import fails with what its lines fail with, and needs what they need", () => {
+    const use = (lines: Stream.Stream<string, "gone", Tickets>) => {
+      const imported = Archive.importSessions(lines, { as: "x" })
+      expectTypeOf<Effect.Effect.Error<typeof imported>>().toEqualTypeOf<"gone" | Archive.ImportError>()
+      expectTypeOf<Effect.Effect.Context<typeof imported>>().toEqualTypeOf<Tickets | SessionStore.SessionStore>()
+      const plain = Archive.importSessions(["x"])
+      expectTypeOf<Effect.Effect.Error<typeof plain>>().toEqualTypeOf<Archive.ImportError>()
+      expectTypeOf<Effect.Effect.Context<typeof plain>>().toEqualTypeOf<SessionStore.SessionStore>()
+      const again = Archive.importSessions(Archive.exportSession("s"))
+      expectTypeOf<Exclude<Effect.Effect.Error<typeof again>, Archive.ImportError>>().toEqualTypeOf<
+        Errors.SessionNotFound | Errors.CorruptRecord
+      >()
+    }
+    expectTypeOf(use).toBeFunction()
   })
 
   it("as functions the operations say what they need", () => {

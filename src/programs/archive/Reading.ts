@@ -112,6 +112,7 @@ class Log implements Read {
   conversation = new Conversation()
   running: number | undefined
   private readonly calls = new Set<string>()
+  /** By their sessions: an operation that runs again under its id has another task of the same id. */
   private readonly tasks = new Set<string>()
 
   constructor(
@@ -158,12 +159,12 @@ class Log implements Read {
           ? undefined
           : "it repeats what does not come before it"
       case "TaskLink":
-        if (tasks.has(entry.taskId)) return "a task of the same id stands before it"
+        if (tasks.has(entry.child)) return "a task in the same session stands before it"
         return SessionId.isId(entry.child) && entry.child.startsWith(SessionId.childPrefix)
           ? undefined
           : "the name of its session is none"
       case "TaskSettled":
-        return tasks.has(entry.taskId) ? undefined : "there is no such task"
+        return tasks.has(entry.child) ? undefined : "there is no such task"
       case "Label":
         return entry.entry === null || entry.entry < entry.id ? undefined : "it names what does not come before it"
       default:
@@ -185,7 +186,7 @@ class Log implements Read {
     }
     if (entry._tag === "OperationStarted") this.running = entry.id
     else if (entry._tag === "OperationSettled") this.running = undefined
-    else if (entry._tag === "TaskLink") this.tasks.add(entry.taskId)
+    else if (entry._tag === "TaskLink") this.tasks.add(entry.child)
     else if (entry._tag === "Assistant") {
       for (const part of entry.content) if (part.type === "tool-call") this.calls.add(part.id)
     }

@@ -67,6 +67,7 @@ class Log {
   /** What was asked by each operation, by its start. */
   private readonly texts = new Map<number, string>()
   private readonly ends = new Map<number, Of<"OperationSettled">>()
+  /** By their sessions: an operation that runs again under its id has another task of the same id. */
   private readonly taskEnds = new Map<string, Of<"TaskSettled">>()
   private readonly names = new Map<number, Array<string>>()
 
@@ -85,7 +86,7 @@ class Log {
       if (entry._tag === "OperationSettled") {
         if (start !== undefined) this.ends.set(start.id, entry)
         start = undefined
-      } else if (entry._tag === "TaskSettled") this.taskEnds.set(entry.taskId, entry)
+      } else if (entry._tag === "TaskSettled") this.taskEnds.set(entry.child, entry)
       else if (entry._tag === "Label") {
         if (entry.entry === null) named.delete(entry.label)
         else named.set(entry.label, entry.entry)
@@ -177,7 +178,7 @@ class Log {
       }
       case "TaskLink": {
         const { agent, child, description, taskId } = entry
-        const end = this.taskEnds.get(taskId)
+        const end = this.taskEnds.get(child)
         step.tasks.push({
           taskId,
           entry: entry.id,

@@ -132,7 +132,7 @@ class Page {
     for (const entry of told.entries) {
       if (entry._tag === "ToolStarted") this.started.add(entry.callId)
       else if (entry._tag === "ToolSettled") this.results.set(entry.callId, entry)
-      else if (entry._tag === "TaskSettled") this.taskEnds.set(entry.taskId, entry)
+      else if (entry._tag === "TaskSettled") this.taskEnds.set(entry.child, entry)
       else if (entry._tag === "Label") {
         if (entry.entry === null) named.delete(entry.label)
         else named.set(entry.label, entry.entry)
@@ -252,8 +252,8 @@ class Page {
     ]
   }
 
-  private taskBlocks({ agent, child, description, taskId }: Of<"TaskLink">): ReadonlyArray<Lines> {
-    const end = this.taskEnds.get(taskId)
+  private taskBlocks({ agent, child, description }: Of<"TaskLink">): ReadonlyArray<Lines> {
+    const end = this.taskEnds.get(child)
     const how = end === undefined ? "no end is recorded" : end.outcome
     const error = end?.error === undefined ? "" : `: ${code(`${end.error.tag}: ${end.error.message}`)}`
     const about = description === "" ? "" : ` ${code(description)}`
