@@ -1,6 +1,7 @@
 /**
  * A tree of a history as lines.
  */
+import stringWidth from "string-width"
 import type { Branch, HistoryTree, Step, Task } from "../../services/HistoryTree.js"
 import { cut } from "../cut.js"
 import { oneLine } from "../tree.js"
@@ -16,6 +17,8 @@ const least = 20
 /** A line, and what hangs on it. */
 interface Item {
   readonly line: string
+  /** Stands at its end, also where the line is cut. */
+  readonly marks?: string
   readonly below: () => ReadonlyArray<Item>
 }
 
@@ -30,7 +33,7 @@ export const draw = (tree: HistoryTree, { width = usual }: DrawOptions = {}): Re
   // Branches may hang on branches deeper than calls can be nested.
   for (const waiting = [root]; waiting.length > 0;) {
     const { below, item, lead } = waiting.pop()!
-    lines.push(cut(lead + item.line, columns).trimEnd())
+    lines.push(fit(lead, item, columns))
     const items = item.below()
     for (const [i, it] of Array.from(items.entries()).toReversed()) {
       const isLast = i === items.length - 1
@@ -38,6 +41,14 @@ export const draw = (tree: HistoryTree, { width = usual }: DrawOptions = {}): Re
     }
   }
   return lines
+}
+
+const fit = (lead: string, { line, marks = "" }: Item, columns: number): string => {
+  const room = columns - stringWidth(marks)
+  // Where the marks leave nothing of the line they are cut too.
+  return room < stringWidth(lead) + least / 2
+    ? cut(lead + line + marks, columns).trimEnd()
+    : cut(lead + line, room).trimEnd() + marks
 }
 
 interface Drawn {
@@ -51,7 +62,8 @@ const ofTree = (tree: HistoryTree): Item => {
   const from = origin === null ? [] : [`forked from ${oneLine(origin.session)} at ${origin.entry}`]
   const facts = [agent, plural(entries, "entry", "entries"), ...from]
   return {
-    line: `${session}  ${facts.join(" · ")}${head === null && entries > 0 ? headMark : ""}`,
+    line: `${session}  ${facts.join(" · ")}`,
+    marks: head === null && entries > 0 ? headMark : "",
     below: () => itemsOf(trunk, head)
   }
 }
@@ -76,13 +88,8 @@ const ofStep = (step: Step, head: number | null): Item => {
   const name = `${from} ${icons[status]} ${isRest ? "rest of " : ""}${kind}`
   const more = [...(note === "" ? [] : [note]), ...(calls > 0 ? [plural(calls, "call", "calls")] : [])]
   return {
-    line: [
-      name,
-      head === null ? "" : headMark,
-      names.join(""),
-      text === "" ? "" : ` ${text}`,
-      more.length === 0 ? "" : ` (${more.join(", ")})`
-    ].join(""),
+    line: [name, text === "" ? "" : ` ${text}`, more.length === 0 ? "" : ` (${more.join(", ")})`].join(""),
+    marks: names.join("") + (head === null ? "" : headMark),
     below: () => [
       ...tasks.map(ofTask),
       ...compactions.map(({ after, before, entry, trigger }) => ({
