@@ -80,15 +80,26 @@ describe("docs/index.md", () => {
   })
 
   it("lists the options, and of which commands they are", () => {
-    const { promptOptions, resumeOptions, sessionsOptions, shellOptions, showOptions, skillOptions, taskOptions } = cli
     const all: Record<string, Record<string, Options.Options<unknown>>> = {
-      prompt: promptOptions,
-      skill: skillOptions,
-      task: taskOptions,
-      shell: shellOptions,
-      "agent show": showOptions,
-      resume: resumeOptions,
-      sessions: sessionsOptions
+      prompt: cli.promptOptions,
+      skill: cli.skillOptions,
+      task: cli.taskOptions,
+      shell: cli.shellOptions,
+      "agent show": cli.showOptions,
+      resume: cli.resumeOptions,
+      sessions: cli.sessionsOptions,
+      tree: cli.treeOptions,
+      transcript: cli.transcriptOptions,
+      search: cli.searchOptions,
+      label: cli.labelOptions,
+      move: cli.moveOptions,
+      rewind: cli.rewindOptions,
+      fork: cli.forkOptions,
+      compact: cli.compactOptions,
+      export: cli.exportOptions,
+      import: cli.importOptions,
+      remove: cli.removeOptions,
+      prune: cli.pruneOptions
     }
     assert.deepStrictEqual(Object.keys(all), commands)
     const listed = new Map<string, ReadonlyArray<string>>()

@@ -4,10 +4,16 @@
 import * as path from "node:path"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { Setup } from "../programs/cli.js"
-import type { ModelNotConfigured, SandboxError, SessionStoreError, UnsupportedFormat } from "../services/Errors.js"
+import type { Place, Setup } from "../programs/cli.js"
+import type { Needs } from "../programs/engine.js"
+import {
+  ModelNotConfigured,
+  type SandboxError,
+  type SessionStoreError,
+  type UnsupportedFormat
+} from "../services/Errors.js"
 import type { Events } from "../services/Events.js"
-import type { Model } from "../services/Model.js"
+import { Model } from "../services/Model.js"
 import type { ModelChoice } from "../services/ModelChoice.js"
 import type { Sandbox, SandboxTools } from "../services/Sandbox.js"
 import type { Sessions } from "../services/Session.js"
@@ -32,6 +38,15 @@ export const layer = (
   Layer.provideMerge(Engine.layer, Layer.merge(CliStore.layer(setup), sandbox(setup.cwd, protectedBy(setup)))).pipe(
     Layer.provide(models(setup.model))
   )
+
+/** An engine over what sessions are kept in: none of its models answers, and it works in no folder. */
+export const histories = (place: Place): Layer.Layer<Needs, SessionStoreError | UnsupportedFormat> =>
+  Layer.provideMerge(Engine.layer, Layer.merge(CliStore.layer(place), noModel))
+
+const noModel = Layer.succeed(Model, {
+  defaultModel: undefined,
+  stream: ({ model }) => new ModelNotConfigured({ model })
+})
 
 /** The files and the shell of a folder, and the tools that work in it, but for some files that they do not write. */
 export const sandbox = (

@@ -32,6 +32,8 @@ export const main = (): void =>
       sandbox: CliEngine.sandbox,
       agent,
       errors: Stdio.errors,
+      input: Stdio.input,
+      histories: CliEngine.histories,
       store: CliStore.layer,
       exists: CliStore.exists,
       stop,

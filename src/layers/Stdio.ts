@@ -2,12 +2,14 @@
  * The process that the executable runs in: its terminal and its outputs.
  */
 import { stripVTControlCharacters } from "node:util"
+import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import type * as Terminal from "@effect/platform/Terminal"
 import * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Stream from "effect/Stream"
 
 /** The terminal, and a Console that prints no control sequences where nobody would see what they do. */
 export const layer: Layer.Layer<Terminal.Terminal> = Layer.unwrapScoped(
@@ -41,6 +43,9 @@ export const errors = {
       process.stderr.write(text, () => resume(Effect.void))
     })
 }
+
+/** What the process is given to read. */
+export const input: Stream.Stream<Uint8Array> = NodeStream.stdin
 
 const listen = (on: NodeJS.EventEmitter, event: string, listener: () => void) =>
   Effect.acquireRelease(

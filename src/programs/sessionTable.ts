@@ -3,9 +3,9 @@
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import stringWidth from "string-width"
 import type { SessionStoreError } from "../services/Errors.js"
 import type { SessionRow, SessionStore } from "../services/SessionStore.js"
+import { columns } from "./columns.js"
 import { oneLine } from "./tree.js"
 
 /** A session as it is listed. */
@@ -51,14 +51,7 @@ export const tableLines = (sessions: ReadonlyArray<Listed>, now: number): Readon
     ago(now - it.at),
     stateOf(it)
   ])
-  const table = [["SESSION", "AGENT", "ENTRIES", "LAST USED", "STATE"], ...rows]
-  const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => stringWidth(row[column]!))))
-  return table.map((row) =>
-    row
-      .map((cell, column) => cell + " ".repeat(widths[column]! - stringWidth(cell)))
-      .join("  ")
-      .trimEnd()
-  )
+  return columns([["SESSION", "AGENT", "ENTRIES", "LAST USED", "STATE"], ...rows])
 }
 
 const stateOf = ({ isHeld, owner, running, waiting }: Listed): string => {
@@ -69,7 +62,8 @@ const stateOf = ({ isHeld, owner, running, waiting }: Listed): string => {
   return [`${isHeld ? "running" : "unfinished"} ${running.kind}${where}`, ...inputs].join(", ")
 }
 
-const ago = (millis: number): string => {
+/** How long ago something was, for people. */
+export const ago = (millis: number): string => {
   const seconds = Math.max(0, Math.floor(millis / 1_000))
   if (seconds < 60) return `${seconds} s ago`
   if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ago`

@@ -338,15 +338,17 @@ describe("baton", () => {
   it("tells on one page what there is", async () => {
     const help = await run(["--help"])
     assert.strictEqual(help.code, 0)
-    const commands = ["prompt", "skill", "task", "shell", "agent", "resume", "sessions"]
-    assert.deepStrictEqual(
+    const names = (title: string) =>
       help.out
-        .split("\nCOMMANDS\n")[1]!
+        .split(`\n${title}\n`)[1]!
         .split("\n\n")[0]!
         .split("\n")
-        .flatMap((line) => /^ {2}(\w+)/.exec(line)?.[1] ?? []),
-      commands
-    )
+        .flatMap((line) => /^ {2}(\w+)/.exec(line)?.[1] ?? [])
+    assert.deepStrictEqual(names("COMMANDS"), ["prompt", "skill", "task", "shell", "agent", "resume", "sessions"])
+    const histories = ["tree", "transcript", "search", "label", "move", "rewind", "fork", "compact"]
+    assert.deepStrictEqual(names("HISTORY"), histories)
+    assert.deepStrictEqual(names("KEEPING"), ["export", "import", "remove", "prune"])
+    assert.isAtMost(help.out.split("\n").length, 50, "a page")
     for (const line of help.out.split("\n")) assert.isAtMost(line.length, 100)
     for (const title of ["ENVIRONMENT", "SIGNALS", "EXIT CODES"]) assert.include(help.out, `\n${title}\n`)
     assert.deepStrictEqual(await run([]), help)
@@ -419,7 +421,7 @@ describe("baton agent show", () => {
   })
 
   it("has help for each command", async () => {
-    for (const command of [["prompt"], ["skill"], ["task"], ["shell"], ["resume"], ["agent", "show"]]) {
+    for (const command of [["prompt"], ["skill"], ["task"], ["shell"], ["resume"], ["compact"], ["agent", "show"]]) {
       const help = await run([...command, "--help"])
       assert.strictEqual(help.code, 0)
       assert.include(help.out.replace(/\s+/g, " "), "A module is run, with your rights.", command.join(" "))

@@ -27,6 +27,8 @@ export interface Options {
   readonly node?: ReadonlyArray<string>
   /** The user and group to run as. */
   readonly as?: number
+  /** What it is given to read; default: nothing. */
+  readonly input?: string
   /** Called with what was printed so far. */
   readonly onOut?: (out: string) => void
   /** Sent once a condition holds. */
@@ -45,9 +47,12 @@ export const run = (args: ReadonlyArray<string>, options: Options = {}): Promise
     const child = spawn(process.execPath, [...(options.node ?? []), options.program ?? bin, ...args], {
       cwd: options.cwd ?? temporary(),
       env: { PATH: process.env.PATH, HOME: "/nowhere", GIT_CONFIG_NOSYSTEM: "1", ...options.env },
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["pipe", "pipe", "pipe"],
       ...(options.as === undefined ? undefined : { uid: options.as, gid: options.as })
     })
+    // It may end without having read it.
+    child.stdin.on("error", () => {})
+    child.stdin.end(options.input ?? "")
     let out = ""
     let err = ""
     const { interrupt } = options

@@ -50,6 +50,8 @@ Signals.run((stop) =>
     sandbox: CliEngine.sandbox,
     agent: AgentFile.load,
     errors: Stdio.errors,
+    input: Stdio.input,
+    histories: CliEngine.histories,
     store: CliStore.layer,
     exists: CliStore.exists,
     stop,

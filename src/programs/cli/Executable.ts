@@ -4,6 +4,7 @@
 import type * as Terminal from "@effect/platform/Terminal"
 import type * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import type * as Stream from "effect/Stream"
 import type * as Agent from "../../services/Agent.js"
 import type { AgentNotUsable } from "../../services/AgentFile.js"
 import type { Events } from "../../services/Events.js"
@@ -11,6 +12,7 @@ import type { ModelChoice } from "../../services/ModelChoice.js"
 import type { Sandbox, SandboxTools } from "../../services/Sandbox.js"
 import type { Sessions } from "../../services/Session.js"
 import type { SessionStore } from "../../services/SessionStore.js"
+import type { Needs } from "../engine.js"
 
 /** Where a run of the executable finds its sessions. */
 export interface Place {
@@ -38,10 +40,14 @@ export interface Executable<E> {
   readonly agent: (file: string) => Effect.Effect<Agent.Agent<Sandbox>, AgentNotUsable>
   /** What errors and notices are shown on. */
   readonly errors: Pick<Terminal.Terminal, "isTTY" | "columns" | "display">
+  /** What writes to histories and asks nobody: an engine over what sessions are kept in, without models and folder. */
+  readonly histories: (place: Place) => Layer.Layer<Needs, E>
   /** What sessions are kept in, alone. */
   readonly store: (place: Place) => Layer.Layer<SessionStore, E>
   /** Whether that is there already. */
   readonly exists: (place: Place) => Effect.Effect<boolean>
+  /** What the process is given to read, to its end. */
+  readonly input: Stream.Stream<Uint8Array>
   /** Completes when the process is told to end without an end of what runs in it. */
   readonly stop: Effect.Effect<void>
   /** Whether an engine, by its name, has ended, as far as can be told. */

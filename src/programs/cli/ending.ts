@@ -11,6 +11,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { SandboxError, SessionStoreError } from "../../services/Errors.js"
 import { clean } from "../tree.js"
+import { FileNotUsable } from "./files.js"
 
 /**
  * 0 completed, 1 failed, 2 usage or configuration, 3 the session is busy, 130 interrupted, 143 stopped and left to be
@@ -27,6 +28,7 @@ export const exitCode = (exit: Exit.Exit<unknown, unknown>): number => {
   if (error instanceof SessionStoreError) return error.operation === "open" ? 2 : 1
   // So is the folder to work in; a command was recorded.
   if (error instanceof SandboxError) return error.operation === "exec" ? 1 : 2
+  if (error instanceof FileNotUsable) return error.operation === "write" ? 1 : 2
   const tag = typeof error === "object" && error !== null && "_tag" in error ? error._tag : undefined
   return typeof tag === "string" ? (codes[tag] ?? 1) : 1
 }
@@ -39,8 +41,11 @@ const codes: Readonly<Record<string, number>> = {
   AgentNotUsable: 2,
   ModelNotUsable: 2,
   ModelNotConfigured: 2,
+  EntryNotFound: 2,
+  InvalidExport: 2,
   InvalidInput: 2,
   InvalidSessionId: 2,
+  SessionAlreadyExists: 2,
   SessionNotFound: 2,
   SkillNotFound: 2,
   UnsupportedFormat: 2,

@@ -20,7 +20,19 @@ export const about = {
   agent: "Looks at agents.",
   "agent show": "Shows what an agent has in a folder, and writes nothing.",
   resume: "Goes on with what was cut off when the process ended that ran it.",
-  sessions: "Lists the sessions, and what is unfinished in them."
+  sessions: "Lists the sessions, and what is unfinished in them.",
+  tree: "Draws what happened in a session: entries, branches, tasks, and where it stands.",
+  transcript: "Prints a session as Markdown.",
+  search: "Finds entries by their words, in all sessions.",
+  label: "Names an entry, by default the last of the conversation.",
+  move: "Lets the conversation go on from another entry. Nothing is lost.",
+  rewind: "Goes back to before what was asked last, and shows it.",
+  fork: "Makes a session that shares the entries of another one.",
+  compact: "Puts a summary in the place of the older part of a conversation.",
+  export: "Writes a session with its tasks as lines of JSON.",
+  import: "Takes in what was exported.",
+  remove: "Removes a session with its tasks, for good.",
+  prune: "Removes sessions by their age, number and size."
 }
 
 const commands: ReadonlyArray<Row> = [
@@ -31,6 +43,24 @@ const commands: ReadonlyArray<Row> = [
   ["agent show", about["agent show"]],
   ["resume", about.resume],
   ["sessions", about.sessions]
+]
+
+const histories: ReadonlyArray<Row> = [
+  ["tree", about.tree],
+  ["transcript", about.transcript],
+  ["search <words>", about.search],
+  ["label <name>", about.label],
+  ["move <entry>", about.move],
+  ["rewind", about.rewind],
+  ["fork <name>", about.fork],
+  ["compact", about.compact]
+]
+
+const keeping: ReadonlyArray<Row> = [
+  ["export", about.export],
+  ["import <file>", about.import],
+  ["remove <session>", about.remove],
+  ["prune", about.prune]
 ]
 
 const options: ReadonlyArray<Row> = [
@@ -83,6 +113,8 @@ export const overview = (version: string) =>
       lines.push("", paint.bold(title), ...rows.map((row) => `  ${row}`))
     section("USAGE", ["baton <command> [options]"])
     section("COMMANDS", table(commands, width))
+    section("HISTORY", table(histories, width))
+    section("KEEPING", table(keeping, width))
     section("OPTIONS", table(options, width))
     for (const [title, paragraphs] of common)
       section(

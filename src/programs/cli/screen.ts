@@ -6,8 +6,8 @@ import * as Terminal from "@effect/platform/Terminal"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { type Format, summary, textLines } from "../render.js"
-import type { Tree } from "../tree.js"
+import { type Format, jsonLine, summary, textLines } from "../render.js"
+import { clean, type Tree } from "../tree.js"
 
 /** How what happens is shown. */
 export interface Screen {
@@ -30,14 +30,40 @@ export const conclude = ({ estimated, format }: Screen, text: string, tree: Tree
     yield* terminal.display(["", ...lines, "", ...footer].map((line) => `${line}\n`).join(""))
   })
 
-/** Text in lines for the terminal; as it is where the output is none. */
-export const fit = (text: string): Effect.Effect<ReadonlyArray<string>, never, Terminal.Terminal> =>
+/** Shows lines as they are. */
+export const show = (lines: ReadonlyArray<string>): Effect.Effect<void, PlatformError, Terminal.Terminal> =>
+  lines.length === 0
+    ? Effect.void
+    : Effect.flatMap(Terminal.Terminal, (terminal) => terminal.display(lines.map((line) => `${line}\n`).join("")))
+
+/** Shows what was done: the sentence, or the value as one line of JSON. */
+export const said = (given: { readonly json: boolean }, value: object, sentence: string) =>
+  given.json ? show([jsonLine(value)]) : Effect.flatMap(fit(sentence), show)
+
+/** Prints a text as it is to a file or another program, and on a terminal without what would take effect there. */
+export const print = (text: string): Effect.Effect<void, PlatformError, Terminal.Terminal> =>
   Effect.gen(function* () {
     const terminal = yield* Terminal.Terminal
-    return textLines(text, (yield* terminal.isTTY) ? (yield* terminal.columns) || 80 : Number.POSITIVE_INFINITY)
+    yield* terminal.display((yield* terminal.isTTY) ? clean(text) : text)
   })
+
+/** How wide a line may be: without end where the output is no terminal. */
+export const lineWidth: Effect.Effect<number, never, Terminal.Terminal> = Effect.gen(function* () {
+  const terminal = yield* Terminal.Terminal
+  return (yield* terminal.isTTY) ? (yield* terminal.columns) || 80 : Number.POSITIVE_INFINITY
+})
+
+/** Text in lines for the terminal; as it is where the output is none. */
+export const fit = (text: string): Effect.Effect<ReadonlyArray<string>, never, Terminal.Terminal> =>
+  Effect.map(lineWidth, (width) => textLines(text, width))
 
 export const coloursAllowed = Effect.map(
   Effect.orElseSucceed(Config.option(Config.string("NO_COLOR")), () => Option.none<string>()),
   (value) => Option.getOrElse(value, () => "") === ""
 )
+
+/** Whether the output is a terminal that colours are wanted on. */
+export const paintsColours: Effect.Effect<boolean, never, Terminal.Terminal> = Effect.gen(function* () {
+  const terminal = yield* Terminal.Terminal
+  return (yield* terminal.isTTY) && (yield* coloursAllowed)
+})
