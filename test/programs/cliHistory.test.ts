@@ -4,10 +4,15 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { stripVTControlCharacters } from "node:util"
+import { Effect } from "effect"
+import { SessionStore } from "effect-baton"
 import Libsql from "libsql"
 import { afterEach, assert, describe, it, vi } from "vitest"
+import * as CliEngine from "../../src/layers/CliEngine.js"
 import { bytesOf, millisOf, sizeOf } from "../../src/programs/amounts.js"
+import { atRest } from "../../src/programs/cli/stored.js"
 import { columns } from "../../src/programs/columns.js"
+import { label } from "../../src/programs/labels.js"
 import { bundled } from "../support/bundle.js"
 import { type Options, run, slowCli } from "../support/cli.js"
 import { runHere, type Screen } from "../support/cliHere.js"
@@ -28,6 +33,14 @@ const good = async (args: ReadonlyArray<string>, cwd: string, options: Options =
 }
 
 const here = (cwd: string, ...args: ReadonlyArray<string>) => runHere([...args, "--cwd", cwd])
+
+/** The same for a command that has nothing to say against it. */
+const did = async (cwd: string, ...args: ReadonlyArray<string>): Promise<string> => {
+  const { code, err, out } = await here(cwd, ...args)
+  assert.deepStrictEqual({ code, err }, { code: 0, err: "" }, args.join(" "))
+  return out
+}
+
 const onScreen = (cwd: string, screen: Screen, ...args: ReadonlyArray<string>) =>
   runHere([...args, "--cwd", cwd], screen)
 
@@ -55,62 +68,78 @@ describe("histories on the command line", () => {
       await good(["tree"], cwd),
       /^main {2}baton · 11 entries\n├─ 1 ✔ prompt again, of otters\n└─ 5 ✔ prompt {2}◀ head evil badgers \(1 call\)\n$/
     )
-    const named = await good(["label", "first answer", "--at", "4"], cwd)
+    const named = await did(cwd, "label", "first answer", "--at", "4")
     assert.strictEqual(named, 'Entry 4 of session "main" is named "first answer".\n')
     const back = await good(["rewind"], cwd)
     assert.strictEqual(back, 'Session "main" goes on from entry 4. It was asked there:\n\nevil badgers\n')
-    const there = await good(["move", "first answer"], cwd)
+    const there = await did(cwd, "move", "first answer")
     assert.strictEqual(there, 'Session "main" goes on from entry 4, as it did before.\n')
-    assert.strictEqual(await good(["move", "start"], cwd), 'Session "main" goes on from before its first entry.\n')
-    assert.deepStrictEqual(json(await good(["move", "11", "--json"], cwd)), [
+    assert.strictEqual(await did(cwd, "move", "start"), 'Session "main" goes on from before its first entry.\n')
+    assert.deepStrictEqual(json(await did(cwd, "move", "11", "--json")), [
       { session: "main", from: null, to: 11, entry: 15 }
     ])
-    assert.deepStrictEqual(json(await good(["rewind", "--steps", "2", "--json"], cwd)), [
+    assert.deepStrictEqual(json(await did(cwd, "rewind", "--steps", "2", "--json")), [
       { session: "main", from: 11, to: null, entry: 16, input: [{ type: "text", text: "again, of otters" }] }
     ])
-    const forked = await good(["fork", "second", "--at", "first answer"], cwd)
+    const forked = await did(cwd, "fork", "second", "--at", "first answer")
     assert.strictEqual(forked, 'Session "second" goes on from entry 4 of "main".\n')
+    assert.deepStrictEqual(json(await did(cwd, "fork", "third", "--json")), [
+      { session: "third", from: "main", entry: 16 }
+    ])
+    assert.deepStrictEqual(json(await did(cwd, "label", "all", "--session", "second", "--json")), [
+      { session: "second", label: "all", entry: 4 }
+    ])
+    assert.deepInclude(json(await did(cwd, "remove", "third", "--json"))[0], { session: "third", sessions: ["third"] })
 
     const [found, transcript, tree, exported] = await Promise.all([
       good(["search", "OTTERS"], cwd),
-      good(["transcript"], cwd),
-      good(["tree", "--json"], cwd),
-      good(["export", "--session", "second"], cwd)
+      did(cwd, "transcript"),
+      did(cwd, "tree", "--json"),
+      did(cwd, "export", "--session", "second")
     ])
     assert.match(found, /^SESSION {2}ENTRY {2}WHEN +TEXT\nmain +2 +\d+ s ago {2}again, of otters\n$/)
     // Its head is before the first entry.
     assert.notInclude(transcript, "otters")
-    assert.include(await good(["transcript", "--session", "second", "--tasks", "off"], cwd), "again, of otters")
+    assert.include(await did(cwd, "transcript", "--session", "second", "--tasks", "off"), "again, of otters")
     assert.deepInclude(json(tree)[0], { session: "main", entries: 16, head: null })
     assert.deepInclude(json(exported)[0]!.session, { id: "second", origin: { session: "main", entry: 4 } })
-    assert.lengthOf(json(exported), 5)
+    assert.lengthOf(json(exported), 6)
+    assert.deepInclude(json(await did(cwd, "search", "otters", "--json"))[0], { session: "main", entry: 2 })
 
-    const small = await slow(["compact", "--session", "second"], cwd)
+    const small = await here(cwd, "compact", "--session", "second")
     assert.match(small.out, /^baton .*\n▸ compact\n✔ compact {2}.*\n\nThere is nothing to compact\.\n\n/)
-    await good(["prompt", `again ${"and ".repeat(12_000)}`, "--session", "second"], cwd)
-    await good(["prompt", `again ${"but ".repeat(6_000)}`, "--session", "second"], cwd)
+    await did(cwd, "prompt", `again ${"and ".repeat(12_000)}`, "--session", "second")
+    await did(cwd, "prompt", `again ${"but ".repeat(6_000)}`, "--session", "second")
     const compacted = await slow(["compact", "--session", "second", "--instructions", "Be brief.", "--json"], cwd)
     assert.strictEqual(compacted.code, 0)
     const last = json(compacted.out).at(-1)!
     assert.strictEqual(last._tag, "Compacted")
     assert.isBelow(Number(last.tokensAfter), Number(last.tokensBefore))
-    const again = await slow(["compact", "--session", "second"], cwd)
+    const again = await here(cwd, "compact", "--session", "second")
     assert.match(again.out, /\n\n([\d,]+ -> [\d,]+ tokens|There is nothing to compact\.)\n\n/)
 
     assert.strictEqual(
-      await good(["label", "first answer", "--remove"], cwd),
+      await did(cwd, "label", "first answer", "--remove"),
       'No entry of session "main" is named "first answer".\n'
     )
     assert.match(
-      await good(["prune", "--max-sessions", "1", "--dry-run"], cwd),
+      await did(cwd, "prune", "--max-sessions", "1", "--dry-run"),
       /^SESSION {2}LAST USED +ENTRIES {2}SIZE +WHY\nsecond +\d+ s ago +\d+ +[\d.]+ kB {2}more than 1 session\n1 session would be removed \(\d+ entries, [\d.]+ kB\); 1 session, [\d.]+ kB, would stay\.\n$/
     )
-    assert.match(await good(["remove", "second"], cwd), /^Session "second" is removed: \d+ entries, [\d.]+ kB\.\n$/)
+    const would = json(await did(cwd, "prune", "--max-sessions", "1", "--max-bytes", "500MB", "--dry-run", "--json"))
+    assert.deepStrictEqual(
+      would.map(({ _tag, dryRun, reason, session }) => ({ _tag, dryRun, reason, session })),
+      [
+        { _tag: "Removed", dryRun: true, reason: "count", session: "second" },
+        { _tag: "Left", dryRun: undefined, reason: undefined, session: undefined }
+      ]
+    )
+    assert.match(await did(cwd, "remove", "second"), /^Session "second" is removed: \d+ entries, [\d.]+ kB\.\n$/)
     assert.match(
-      await good(["prune", "--older-than", "0s"], cwd),
+      await did(cwd, "prune", "--older-than", "0s"),
       /^SESSION .*\nmain .* older than 0s\n1 session was removed \(17 entries, [\d.]+ kB\); 0 sessions, 0 B, stayed\.\n$/
     )
-    assert.strictEqual(await good(["sessions"], cwd), "There are no sessions.\n")
+    assert.strictEqual(await did(cwd, "sessions"), "There are no sessions.\n")
   })
 
   it("are refused what is wrong in a sentence, and nothing is written", async () => {
@@ -139,7 +168,7 @@ describe("histories on the command line", () => {
       [2, /^Invalid input at label: it is a number/, "label", "12"],
       [2, /^Invalid input at label: "start" is/, "label", "start"],
       [2, /^Session "main" has no entry 99\.\n$/, "label", "y", "--at", "99"],
-      [2, /^Invalid input at at: /, "label", "y", "--at", "1", "--remove"],
+      [2, /^Invalid input at entry: /, "label", "y", "--at", "1", "--remove"],
       [2, /^Invalid input at steps: there is only 1 to go back\.\n$/, "rewind", "--steps", "2"],
       [2, /^Invalid input at steps: /, "rewind", "--steps", "0"],
       [2, /integer/, "rewind", "--steps", "1.5"],
@@ -150,7 +179,7 @@ describe("histories on the command line", () => {
       [2, /^Invalid input at older-than: it is no time such as/, "prune", "--older-than", "soon"],
       [2, /^Invalid input at older-than: it is no time such as/, "prune", "--older-than", "30"],
       [2, /^Invalid input at max-bytes: it is no size such as/, "prune", "--max-bytes", "big"],
-      [2, /^Invalid input at maxSessions: /, "prune", "--max-sessions=-1"],
+      [2, /^Invalid input at max-sessions: /, "prune", "--max-sessions=-1"],
       [2, /there\.ndjson cannot be made: it is there already/, "export", "--out", join(outside, "there.ndjson")],
       [2, /cannot be made: its folder is not there\.\n$/, "export", "--out", join(outside, "no", "new.ndjson")],
       [2, /cannot be read: it is not there\.\n$/, "import", join(outside, "no.ndjson")],
@@ -173,6 +202,57 @@ describe("histories on the command line", () => {
     assert.strictEqual(readFileSync(join(outside, "there.ndjson"), "utf8"), "mine\n")
     assert.isFalse(existsSync(join(outside, "new.ndjson")))
   })
+
+  it("that cannot be read to the end leave no file", async () => {
+    const cwd = temporary()
+    assert.strictEqual((await here(cwd, "prompt", "hello")).code, 0)
+    const db = new Libsql(join(cwd, ".baton/sessions.db"))
+    db.exec("UPDATE baton_entries SET body = '{}' WHERE body LIKE '%Assistant%'")
+    db.close()
+    const out = join(cwd, "main.ndjson")
+    const done = await here(cwd, "export", "--out", out)
+    assert.match(done.err, /^Entry 3 of session "main" cannot be read: /)
+    assert.strictEqual(done.code, 1)
+    assert.isFalse(existsSync(out))
+  })
+
+  it("are not written to where something is left unfinished in the last moment, and go on with nothing", () =>
+    Effect.gen(function* () {
+      const store = yield* SessionStore.SessionStore
+      const session = {
+        id: "s",
+        agent: "a",
+        cwd: ".",
+        incarnation: "i",
+        createdAt: 0,
+        origin: null,
+        parent: null,
+        depth: 0
+      }
+      yield* store.create(session)
+      const write = { session: "s", incarnation: "i", owner: "dead", epoch: 0, expectedSeq: 1, leaseFor: 0 } as const
+      const running = { kind: "prompt", operationId: "o", since: 0 } as const
+      const start = {
+        id: 1,
+        parentId: null,
+        at: 0,
+        operationId: "o",
+        _tag: "OperationStarted",
+        kind: "prompt"
+      } as const
+      const leave = store.append({
+        ...write,
+        lease: "once",
+        entries: [start],
+        running,
+        partial: null,
+        children: [],
+        delivered: []
+      })
+      const late = Effect.flip(atRest({ isGone: () => true }, "s", (ref) => Effect.zipRight(leave, label(ref, "x", 1))))
+      assert.match((yield* late).message, /^Session "s" has an unfinished prompt, /)
+      assert.lengthOf(yield* store.read("s", "i", 1), 1)
+    }).pipe(Effect.provide(CliEngine.histories({ cwd: ".", store: "memory" })), Effect.runPromise))
 
   it("that are not there are not made by commands that need one", async () => {
     const cwd = temporary({ "bad.ndjson": "{}\n" })

@@ -26,7 +26,7 @@ export const labelCommand = <E>(executable: Executable<E>, given: LabelGiven) =>
       const { name, remove, session } = given
       const at = Option.getOrUndefined(given.at)
       if (remove && at !== undefined) {
-        return yield* new InvalidInput({ path: "at", reason: "no entry keeps a name that is taken away" })
+        return yield* new InvalidInput({ path: "entry", reason: "no entry keeps a name that is taken away" })
       }
       if (!remove && name === start) {
         return yield* new InvalidInput({ path: "label", reason: `"${start}" is what lies before the first entry` })

@@ -48,9 +48,13 @@ const limitsOf = ({ maxBytes, maxSessions, olderThan }: PruneGiven) =>
       const reason = "say what is to go by --older-than, --max-sessions or --max-bytes"
       return yield* new InvalidInput({ path: "the limits", reason })
     }
+    const most = Option.getOrUndefined(maxSessions)
+    if (most !== undefined && !(Number.isSafeInteger(most) && most >= 0)) {
+      return yield* new InvalidInput({ path: "max-sessions", reason: "it is not a whole number from 0 on" })
+    }
     return {
       olderThan: yield* read(olderThan, millisOf, "older-than", "it is no time such as 30d, 12h or 90min"),
-      maxSessions: Option.getOrUndefined(maxSessions),
+      maxSessions: most,
       maxBytes: yield* read(maxBytes, bytesOf, "max-bytes", "it is no size such as 500MB, 2GiB or 1000")
     }
   })

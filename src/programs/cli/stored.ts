@@ -78,8 +78,8 @@ export const rowOf = (id: string): Effect.Effect<SessionRow, SessionNotFound | S
 export const handleOf = (row: SessionRow): SessionRef => new SessionRef(row, Agent.make(row.agent))
 
 /** Writes to a session in which nothing is unfinished, and refuses any other. */
-export const atRest = <A, E, E2, R>(
-  executable: Executable<E>,
+export const atRest = <A, E2, R>(
+  executable: Pick<Executable<never>, "isGone">,
   id: string,
   write: (ref: SessionRef) => Effect.Effect<A, E2, R>
 ): Effect.Effect<
@@ -97,7 +97,10 @@ export const atRest = <A, E, E2, R>(
     )
   })
 
-const refused = <E>(executable: Executable<E>, row: SessionRow): Effect.Effect<void, SessionBusy | Unfinished> => {
+const refused = (
+  executable: Pick<Executable<never>, "isGone">,
+  row: SessionRow
+): Effect.Effect<void, SessionBusy | Unfinished> => {
   if (row.running === null) return Effect.void
   const busy = row.owner === null || executable.isGone(row.owner) ? undefined : heldBy(row)
   return busy ?? new Unfinished({ session: row.id, kind: row.running.kind })
