@@ -162,7 +162,8 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
           if (session !== undefined && session !== it.row.id) continue
           if (++looked % atOnce === 0) yield* pause
           const hit = { session: it.row.id, order, entry }
-          if ((cursor === undefined || inOrder(cursor, placeIn(hit)) < 0) && hasAll(entry, words)) found.push(hit)
+          if ((cursor === undefined || inOrder(cursor, placeIn(hit)) < 0) && Words.hasAll(Words.textOf(entry), words))
+            found.push(hit)
         }
       }
       found.sort((a, b) => inOrder(placeIn(a), placeIn(b)))
@@ -309,16 +310,6 @@ const placeOf = (cursor: string): Place | undefined => {
   const [at = NaN, order = NaN, id = NaN, ...more] = cursor.split("/").map((it) => (it === "" ? NaN : Number(it)))
   const isOne = Number.isFinite(at) && Number.isSafeInteger(order) && Number.isSafeInteger(id) && more.length === 0
   return isOne ? [at, order, id] : undefined
-}
-
-const hasAll = (entry: Entry, words: ReadonlyArray<string>): boolean => {
-  const text = Words.textOf(entry)
-  if (text === "") return false
-  const folded = Words.fold(text)
-  // Each word of a text is a part of it: those that have it so are few, and only they are taken apart.
-  if (!words.every((word) => folded.includes(word))) return false
-  const has = new Set(Words.of(text))
-  return words.every((word) => has.has(word))
 }
 
 /** Whether an entry stands there; nothing stands before the first one, which can be shared as well. */

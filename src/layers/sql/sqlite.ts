@@ -42,7 +42,9 @@ const added = [
   // kept, and of a word no more than which entries have it.
   `CREATE VIRTUAL TABLE baton_words USING fts5(
     words, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii'
-  )`
+  )`,
+  // Of twice as many parts as by itself the index makes one: it takes a fifth less time to write, and searches no longer.
+  "INSERT INTO baton_words (baton_words, rank) VALUES ('automerge', 8)"
 ]
 
 const changes = [
@@ -181,10 +183,16 @@ function* all(writes: ReadonlyArray<Write>): Script<ReadonlyArray<Appended | und
 const numberBits = 21
 const latest = 2 ** (63 - numberBits) - 1
 
-const number = `INSERT OR IGNORE INTO baton_texts (number, place) SELECT
-  coalesce((SELECT max(number) + 1 FROM baton_texts
-    WHERE number >= ?1 << ${numberBits} AND number < (?1 << ${numberBits}) + ${2 ** numberBits}), ?1 << ${numberBits}),
-  (?2 << ${placeBits}) | ?3`
+/** Of texts as `[at, nth of its millisecond here, key, place]`. */
+const numbers = `INSERT OR IGNORE INTO baton_texts (number, place) SELECT
+  coalesce((SELECT max(number) + 1 FROM baton_texts WHERE number >= (t.value ->> 0) << ${numberBits}
+      AND number < ((t.value ->> 0) << ${numberBits}) + ${2 ** numberBits}),
+    (t.value ->> 0) << ${numberBits}) + (t.value ->> 1),
+  ((t.value ->> 2) << ${placeBits}) | (t.value ->> 3)
+  FROM json_each(?) t
+  RETURNING CAST(number AS TEXT) AS number, place >> ${placeBits} AS key, place & ${placeMask} AS seq`
+
+const insertWords = "INSERT INTO baton_words (rowid, words) VALUES (CAST(? AS INTEGER), ?)"
 
 /** A word that no text has: which session the entry is in. */
 const sessionWord = (key: Integer): string => `\u00a7${key}`
@@ -196,19 +204,28 @@ const markRemains = mark("baton_remains")
 
 function* index(all: ReadonlyArray<Indexed>): Script<ReadonlyArray<Integer>> {
   const done: Array<Integer> = []
+  const made: Array<readonly [at: number, nth: number, key: number, seq: number]> = []
+  const counts = new Map<number, number>()
+  const words = new Map<string, string>()
   for (const { incarnation, isGone, key, texts, upTo, was } of all) {
     const marked = yield [isGone ? markRemains : markSession, [upTo, key, incarnation, was, upTo]]
     if (marked.length === 0) continue
-    for (const { at, seq, words } of texts) {
-      yield [number, [Math.min(Math.max(0, Math.floor(at)), latest), key, seq]]
-      yield [
-        `INSERT INTO baton_words (rowid, words)
-          SELECT number, ? FROM baton_texts WHERE place = (? << ${placeBits}) | ?`,
-        [`${words.join(" ")} ${sessionWord(key)}`, key, seq]
-      ]
+    for (const it of texts) {
+      const at = Math.min(Math.max(0, Math.floor(it.at)), latest)
+      const nth = counts.get(at) ?? 0
+      counts.set(at, nth + 1)
+      made.push([at, nth, integer(key), it.seq])
+      words.set(`${key}/${it.seq}`, `${it.words.join(" ")} ${sessionWord(key)}`)
     }
     done.push(key)
   }
+  if (made.length === 0) return done
+  const rows = (yield [numbers, [JSON.stringify(made)]]) as ReadonlyArray<
+    Pick<Row, "key"> & { readonly number: string; readonly seq: Integer }
+  >
+  // Each by itself, and nothing else between: before a statement that can be undone by itself, as an INSERT of several
+  // rows, the index writes out what it has.
+  for (const { key, number, seq } of rows) yield [insertWords, [number, words.get(`${key}/${seq}`)]]
   return done
 }
 

@@ -63,7 +63,9 @@ const pairs: ReadonlyArray<readonly [text: string, query: string, isFound: boole
   ["i".repeat(63) + "j", "i".repeat(64), false],
   ["😀".repeat(3) + "𝒳".repeat(70), "x".repeat(70), true],
   ["123 4.5", "5 4", true],
-  ["١٢٣", "123", false]
+  ["١٢٣", "123", false],
+  ["ΟΔΟΣ.ΑΒ", "ΟΔΟΣ", true],
+  ["ΟΔΟΣ’ οδοσ", "οδος", true]
 ]
 
 /** What means something to a database's own search, as words that are none. */
@@ -266,12 +268,36 @@ export const search: ReadonlyArray<Case> = [
   trial("long texts are found by any of their words", (store) =>
     Effect.gen(function* () {
       const words = Array.from({ length: 10_000 }, (_, i) => `word${i}`)
-      const wide = Array.from({ length: 20_000 }, (_, i) => `${i}x`.padEnd(64, "y"))
+      const wide = Array.from({ length: 7_000 }, (_, i) => `${i}x`.padEnd(64, "y"))
       yield* told(store, "s", [words.join(" "), wide.join("\n"), "word1"])
       yield* same("what has the first and the last", yield* found(store, "word0 word9999"), ["s/1"])
-      yield* same("what has two of the long ones", yield* found(store, `${wide[0]} ${wide[19_999]}`), ["s/2"])
+      yield* same("what has two of the long ones", yield* found(store, `${wide[0]} ${wide[6_999]}`), ["s/2"])
       yield* same("what has a word of both", yield* found(store, "word1"), ["s/3", "s/1"])
       yield* same("what has very many words", yield* found(store, words.slice(0, 300).join(" ")), ["s/1"])
+      yield* same("what has all of them", yield* found(store, words.join(" ")), ["s/1"])
+      yield* same("what has one more", yield* found(store, `${words.join(" ")} more`), [])
+    })
+  ),
+
+  trial("of texts that are too long the words are found that count, and no others", (store) =>
+    Effect.gen(function* () {
+      // More bytes than count, and more words, and more letters.
+      const wide = Array.from({ length: 25_000 }, (_, i) => `${"한국어문".repeat(3)}${i}`)
+      const short = Array.from({ length: 60_000 }, (_, i) => i.toString(36))
+      const long = `first ${" ".repeat(500_000)} last`
+      const texts = [wide.join(" "), short.join(" "), long, "a".repeat(600_000)]
+      yield* told(store, "s", texts)
+      for (const [i, text] of texts.entries()) {
+        const count = Words.of(text)
+        const hit = [`s/${i + 1}`]
+        yield* same("what has the first word", yield* found(store, count[0]!), hit)
+        yield* same("what has the last one", (yield* found(store, count.at(-1)!)).includes(hit[0]!), true)
+      }
+      for (const words of [wide, short]) {
+        const none = words[Words.of(words.join(" ")).length]!
+        yield* same("what has the first that does not count", yield* found(store, none), [])
+      }
+      yield* same("what has the end of the longest", yield* found(store, "last"), [])
     })
   ),
 
