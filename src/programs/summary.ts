@@ -70,11 +70,16 @@ export const summarise = (running: Operation, call: Call, it: Material): Effect.
       return rest.length === 0 ? Effect.succeed({ _tag: "Summary", text, model }) : go(text, rest, most)
     }
     const asked = Effect.flatMap(ask(earlier, piece, undefined), (said) =>
-      said.flaw === undefined ? next(said) : Effect.flatMap(ask(earlier, piece, said.flaw), next)
+      said.flaw === undefined ? Effect.succeed(said) : ask(earlier, piece, said.flaw)
     )
-    return Effect.catchTag(asked, "ContextOverflow", (error) =>
-      piece.length <= leastPiece ? error : go(earlier, left, Math.ceil(piece.length / 2))
-    )
+    // What becomes of the pieces after it is no reason to ask about this one again.
+    return Effect.matchEffect(asked, {
+      onFailure: (error) =>
+        error._tag === "ContextOverflow" && piece.length > leastPiece
+          ? go(earlier, left, Math.ceil(piece.length / 2))
+          : Effect.fail(error),
+      onSuccess: next
+    })
   }
 
   return go(it.earlier, it.transcript, Number.POSITIVE_INFINITY)

@@ -1,0 +1,52 @@
+/**
+ * Summaries that are made piece by piece.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { Agent, Errors, Model, Script, SessionStore } from "effect-baton"
+import { engineOver, open, watchedModel } from "../support/engine.js"
+import * as Summary from "../../src/services/Summary.js"
+
+const summaryOf = (state: string) =>
+  Summary.headings.map((it) => `## ${it}\n${it === "State" ? state : "None."}`).join("\n")
+
+/** A model for summaries with a small window, and what it is asked. */
+const summariser = (script: Script.Script, refuses: (text: string) => boolean = () => false) => {
+  const asked: Array<string> = []
+  const { layer } = watchedModel(script)
+  const model = Layer.effect(
+    Model.Model,
+    Effect.map(Model.Model, (it) => ({
+      ...it,
+      info: (name: string) => (name === "small" ? { contextWindow: 8_000, maxOutput: 1_000 } : undefined),
+      stream: (request: Model.ModelRequest, emit: (event: Model.ModelEvent) => void) => {
+        if (!Summary.isAsked(request)) return it.stream(request, emit)
+        const text = Script.view(request).prompt
+        asked.push(text)
+        return refuses(text) ? new Errors.ContextOverflow({ model: "small", reason: "no" }) : it.stream(request, emit)
+      }
+    }))
+  ).pipe(Layer.provide(layer))
+  return { asked, engine: engineOver(Layer.merge(SessionStore.layerMemory, model)) }
+}
+
+const agent = Agent.make("a", { compaction: { model: "small" } })
+
+describe("a summary piece by piece", () => {
+  it.scoped(
+    "whose last piece is refused however short it is fails, and the pieces before it are asked for once",
+    () => {
+      const { asked, engine } = summariser([Script.always("word ".repeat(2_400))], (text) => text.includes("LAST"))
+      return Effect.gen(function* () {
+        const session = yield* open(agent)
+        for (let i = 0; i < 8; i++) yield* session.prompt(`say ${i}`)
+        yield* session.prompt(`LAST${"LAST".repeat(4_000)}`)
+        yield* session.prompt("end")
+        assert.strictEqual((yield* Effect.flip(session.compact()))._tag, "ContextOverflow")
+        const good = asked.filter((it) => !it.includes("LAST"))
+        assert.strictEqual(new Set(good).size, good.length)
+        assert.isBelow(asked.length, 20)
+      }).pipe(Effect.provide(engine))
+    }
+  )
+})
