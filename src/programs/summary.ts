@@ -40,13 +40,14 @@ export const summarise = (running: Operation, call: Call, it: Material): Effect.
   const instructions = system.join("\n\n")
   const cap = it.most * charsPerToken * 2
 
-  const ask = (earlier: string | undefined, piece: string, flaw: string | undefined) => {
+  /** `length` is that of all that the summary will stand for. */
+  const ask = (earlier: string | undefined, piece: string, length: number, flaw: string | undefined) => {
     const text = requestOf(earlier, piece, it.most, flaw)
     const messages = [{ role: "user" as const, content: [{ type: "text" as const, text }] }]
     const request = { thinking: line.call.thinking, instructions, messages, tools: [], maxOutput: it.most }
     return attempts(running, line, request, true, (model, { finish, reply }): Said => {
       const said = cleanText(unwrapped(reply.said))
-      const flaw = flawOf(said, finish, (earlier?.length ?? 0) + piece.length)
+      const flaw = flawOf(said, finish, length)
       return { model, flaw, text: said.length > cap ? `${said.slice(0, cap).toWellFormed()}\n[… cut …]` : said }
     })
   }
@@ -62,27 +63,29 @@ export const summarise = (running: Operation, call: Call, it: Material): Effect.
   const go = (
     earlier: string | undefined,
     left: ReadonlyArray<string>,
-    most: number
+    most: number,
+    before: number
   ): Effect.Effect<Summarised, AttemptError> => {
     const { piece, rest } = pieceOf(left, Math.min(most, room(earlier)))
+    const length = before + piece.length
     const next = ({ flaw, model, text }: Said): Effect.Effect<Summarised, AttemptError> => {
       if (flaw !== undefined) return Effect.succeed({ _tag: "Useless", reason: flaw, model })
-      return rest.length === 0 ? Effect.succeed({ _tag: "Summary", text, model }) : go(text, rest, most)
+      return rest.length === 0 ? Effect.succeed({ _tag: "Summary", text, model }) : go(text, rest, most, length)
     }
-    const asked = Effect.flatMap(ask(earlier, piece, undefined), (said) =>
-      said.flaw === undefined ? Effect.succeed(said) : ask(earlier, piece, said.flaw)
+    const asked = Effect.flatMap(ask(earlier, piece, length, undefined), (said) =>
+      said.flaw === undefined ? Effect.succeed(said) : ask(earlier, piece, length, said.flaw)
     )
     // What becomes of the pieces after it is no reason to ask about this one again.
     return Effect.matchEffect(asked, {
       onFailure: (error) =>
         error._tag === "ContextOverflow" && piece.length > leastPiece
-          ? go(earlier, left, Math.ceil(piece.length / 2))
+          ? go(earlier, left, Math.ceil(piece.length / 2), before)
           : Effect.fail(error),
       onSuccess: next
     })
   }
 
-  return go(it.earlier, it.transcript, Number.POSITIVE_INFINITY)
+  return go(it.earlier, it.transcript, Number.POSITIVE_INFINITY, it.earlier?.length ?? 0)
 }
 
 interface Said {

@@ -49,4 +49,17 @@ describe("a summary piece by piece", () => {
       }).pipe(Effect.provide(engine))
     }
   )
+
+  it.scoped("may grow by more than its last piece has", () => {
+    let n = 0
+    const grows = Script.summaries(() => summaryOf("so it is. ".repeat(++n * 300)))
+    const { asked, engine } = summariser([grows, Script.always(({ prompt }) => "word ".repeat(Number(prompt)))])
+    return Effect.gen(function* () {
+      const session = yield* open(agent)
+      for (const words of [4_400, 400, 4_300]) yield* session.prompt(`${words}`)
+      const done = yield* session.compact()
+      assert.strictEqual(asked.length, 2)
+      assert.strictEqual(done._tag, "Compacted")
+    }).pipe(Effect.provide(engine))
+  })
 })
