@@ -489,5 +489,8 @@ const note = (journal: Journal, entry: Entry): void => {
     if (typeof entry.by === "object") {
       journal.lastCut = { operationId: entry.operationId, by: entry.by.operationId }
     }
+  } else if (entry._tag === "HeadMoved") {
+    // Somebody has left it behind: there is nothing to go back from any more.
+    journal.lastCut = undefined
   }
 }

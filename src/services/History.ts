@@ -81,7 +81,7 @@ export class Journal {
   lost = false
   /** The operation that was started last, where its start is, and where the conversation stood before. */
   lastStart: { readonly operationId: string; readonly seq: number; readonly before: number | null } | undefined
-  /** The operation that was settled last as interrupted by another. */
+  /** The operation that was settled last as interrupted by another, while the head has not been moved since. */
   lastCut: { readonly operationId: string; readonly by: string } | undefined
   /** The operation that works on it. */
   operationId = ""

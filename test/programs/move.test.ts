@@ -2,7 +2,7 @@
  * The head of a session goes to any entry, and nothing is lost.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, type Context, Effect, Exit, Fiber, Layer, TestClock } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Layer, TestClock } from "effect"
 import {
   Agent,
   Conversation,
@@ -598,6 +598,38 @@ describe("a handle that has not seen what others wrote", () => {
       yield* at.open
       yield* Fiber.join(going)
       assert.deepStrictEqual(yield* two.moveTo(4), { from: 8, to: 4, entry: 9 })
+    })
+  )
+})
+
+describe("a rollback", () => {
+  it.scoped("leaves the head where another engine has moved it to in between", () =>
+    Effect.gen(function* () {
+      const at = yield* gate
+      const store = yield* storeAfter([])
+      const two = yield* (yield* engineOf(store.context, script)).open({ id: "s", agent: plain })
+      const ended = yield* gate
+      const moving = yield* begin(Effect.zipRight(ended.stop, two.moveTo(2)))
+      const inner = Context.get(store.context, SessionStore.SessionStore)
+      const between: typeof inner = {
+        ...inner,
+        append: (write) =>
+          Effect.tap(inner.append(write), () =>
+            write.entries.some((entry) => entry._tag === "OperationSettled" && entry.outcome === "interrupted")
+              ? Effect.zipRight(ended.open, Fiber.await(moving))
+              : Effect.void
+          )
+      }
+      const slow = Script.on("slow", { before: at.stop, text: "slow" })
+      const context = Context.make(SessionStore.SessionStore, between)
+      const one = yield* (yield* engineOf(context, [slow, ...script])).open({ id: "s", agent: plain })
+      yield* one.prompt("one")
+      yield* one.prompt("use")
+      yield* begin(one.prompt("slow"))
+      assert.strictEqual((yield* one.prompt("back", { onBusy: "rollback" })).text, "about back")
+      const entries = yield* one.history
+      assert.deepStrictEqual(wrong(entries), [])
+      assert.deepStrictEqual(linesOf(seen(entries)), ["user: one | back", "assistant: about back"])
     })
   )
 })
