@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type { Call } from "../services/History.js"
 import { cleanText } from "../services/Json.js"
-import type { ModelFinish } from "../services/Model.js"
+import type { ModelFinish, ModelInfo } from "../services/Model.js"
 import * as Summary from "../services/Summary.js"
 import { type AttemptError, attempts, type Line } from "./attempts.js"
 import { charsPerToken, textTokens } from "./estimate.js"
@@ -40,11 +40,17 @@ export const summarise = (running: Operation, call: Call, it: Material): Effect.
   const instructions = system.join("\n\n")
   const cap = it.most * charsPerToken * 2
 
+  /** The longest answer, in tokens. */
+  const longest = (): number => {
+    const info = running.engine.model.info?.(line.call.model)
+    return Math.min(it.most + thoughtsOf(info), info?.maxOutput ?? Number.POSITIVE_INFINITY)
+  }
+
   /** `length` is that of all that the summary will stand for. */
   const ask = (earlier: string | undefined, piece: string, length: number, flaw: string | undefined) => {
     const text = requestOf(earlier, piece, it.most, flaw)
     const messages = [{ role: "user" as const, content: [{ type: "text" as const, text }] }]
-    const request = { thinking: line.call.thinking, instructions, messages, tools: [], maxOutput: it.most }
+    const request = { thinking: line.call.thinking, instructions, messages, tools: [], maxOutput: longest() }
     return attempts(running, line, request, true, (model, { finish, reply }): Said => {
       const said = cleanText(unwrapped(reply.said))
       const flaw = flawOf(said, finish, length)
@@ -56,7 +62,7 @@ export const summarise = (running: Operation, call: Call, it: Material): Effect.
   const room = (earlier: string | undefined): number => {
     const window = running.engine.model.info?.(line.call.model)?.contextWindow
     if (window === undefined) return Number.POSITIVE_INFINITY
-    const rest = window - it.most - (textTokens(instructions) + textTokens(earlier ?? "") + frameTokens) * it.scale
+    const rest = window - longest() - (textTokens(instructions) + textTokens(earlier ?? "") + frameTokens) * it.scale
     return Math.max(leastPiece, Math.floor((rest * charsPerToken * fill) / it.scale))
   }
 
@@ -93,6 +99,16 @@ interface Said {
   readonly model: string
   readonly flaw: string | undefined
 }
+
+/**
+ * Tokens that an answer may have besides the summary: many models think before they write, also where nobody asks them
+ * to, and what they are allowed is for both. None where the window is not known: there may be no room for them.
+ */
+const thoughtsOf = (info: ModelInfo | undefined): number =>
+  Math.floor(Math.min(mostThoughts, (info?.contextWindow ?? 0) / 8))
+
+/** The most of those: what hard thinking is given at the providers. */
+const mostThoughts = 20_480
 
 /** The shortest piece of a transcript that is asked about by itself, in UTF-16 code units. */
 const leastPiece = 4_000

@@ -63,3 +63,23 @@ describe("a summary piece by piece", () => {
     }).pipe(Effect.provide(engine))
   })
 })
+
+it.scoped("a model that thinks before it writes has room for both", () => {
+  const { layer } = watchedModel([Script.always("word ".repeat(8_000))])
+  const thinks = Layer.effect(
+    Model.Model,
+    Effect.map(Model.Model, (it) => ({
+      ...it,
+      info: () => ({ contextWindow: 200_000, maxOutput: 64_000 }),
+      stream: (request: Model.ModelRequest, emit: (event: Model.ModelEvent) => void) =>
+        Summary.isAsked(request) && request.maxOutput! < 12_000
+          ? Effect.succeed({ reason: "length", usage: undefined } as const)
+          : it.stream(request, emit)
+    }))
+  ).pipe(Layer.provide(layer))
+  return Effect.gen(function* () {
+    const session = yield* open(Agent.make("a"))
+    for (const word of ["one", "two", "three"]) yield* session.prompt(word)
+    assert.strictEqual((yield* session.compact())._tag, "Compacted")
+  }).pipe(Effect.provide(engineOver(Layer.merge(SessionStore.layerMemory, thinks))))
+})
