@@ -492,7 +492,8 @@ describe("AiModel", () => {
         for (const message of [
           "prompt is too long: 210000 tokens > 200000 maximum",
           "This model's maximum context length is 128000 tokens.",
-          "Your input exceeds the context window of this model."
+          "Your input exceeds the context window of this model.",
+          "input length and `max_tokens` exceed context limit: 188240 + 28672 > 200000, decrease input length or `max_tokens` and try again"
         ]) {
           const { error } = yield* refusal().pipe(Effect.provide(failing(refusedWith(400, { error: { message } }))))
           assert.strictEqual(error._tag, "ContextOverflow")
