@@ -11,7 +11,7 @@ export const maxResult = 2_000
 
 /**
  * A text for each message that says anything: who says it, calls with their arguments, results cut in the middle. Images
- * are marks, and reasoning is left out.
+ * are marks, and reasoning is left out. No line but the first of what somebody says looks like the first of another.
  */
 export const transcript = (messages: ReadonlyArray<Message>): ReadonlyArray<string> =>
   messages.flatMap((message) => {
@@ -29,14 +29,14 @@ const linesOf = (message: Message): ReadonlyArray<string> => {
       return message.results.map(({ images = [], isError, name, text }) => {
         const kind = isError ? "error" : "result"
         const seen = images.length === 0 ? "" : ` [${images.length} image${images.length === 1 ? "" : "s"}]`
-        return `[${kind} of ${name}]${seen} ${excerpt(text, maxResult)}`
+        return `[${kind} of ${name}]${seen} ${own(excerpt(text, maxResult))}`
       })
   }
 }
 
 const userLine = (part: UserPart): string => {
   if (part.type === "image") return `[user] [image: ${part.mediaType}]`
-  return `[${part.note === true ? "engine" : "user"}] ${part.text}`
+  return `[${part.note === true ? "engine" : "user"}] ${own(part.text)}`
 }
 
 const assistantLine = (part: AssistantPart): ReadonlyArray<string> => {
@@ -44,11 +44,16 @@ const assistantLine = (part: AssistantPart): ReadonlyArray<string> => {
     case "reasoning":
       return []
     case "text":
-      return [`[assistant] ${part.text}`]
+      return [`[assistant] ${own(part.text)}`]
     case "tool-call":
-      return [`[call of ${part.name}] ${excerpt(part.raw ?? JSON.stringify(part.args), maxResult)}`]
+      return [`[call of ${part.name}] ${own(excerpt(part.raw ?? JSON.stringify(part.args), maxResult))}`]
   }
 }
+
+/** Nothing that somebody says or a tool gives begins with who says it, as if others had said it. */
+const own = (text: string): string => text.replace(speakers, "\\$&")
+
+const speakers = /^\[(?=(?:user|engine|assistant|(?:call|result|error) of ))/gm
 
 /** The beginning and the end of a text that is too long. */
 export const excerpt = (text: string, most: number): string => {
