@@ -92,12 +92,9 @@ export const closing = (open: ReadonlyArray<Entry>, at: number, now: number): Re
   const [start] = open
   if (start?._tag !== "OperationStarted") return []
   const past = new Past(open)
-  let compactions = Usage.zero
   const calls = new Map<string, string>()
   for (const entry of open) {
-    if (entry._tag === "Compaction" || entry._tag === "CompactionStalled") {
-      compactions = Usage.add(compactions, entry.usage)
-    } else if (entry._tag === "Assistant") {
+    if (entry._tag === "Assistant") {
       for (const part of entry.content) if (part.type === "tool-call") calls.set(part.id, part.name)
     } else if (entry._tag === "ToolSettled") calls.delete(entry.callId)
   }
@@ -108,7 +105,7 @@ export const closing = (open: ReadonlyArray<Entry>, at: number, now: number): Re
     const outcome = past.wasStarted(callId) ? "interrupted" : "not-run"
     drafts.push(Draft.toolSettled(callId, name, outcome, explain(outcome), undefined))
   }
-  const usage = Usage.report(past.turns, Usage.zero, compactions, past.tasks)
+  const usage = Usage.report(past.turns, Usage.zero, past.compactions, past.tasks)
   drafts.push(Draft.operationSettled(start.kind, start.key, usage, { outcome: "interrupted", by: "fork" }))
   return drafts.map((draft, i) => Draft.place(draft, at + 1 + i, at + i, now, start.operationId))
 }
