@@ -180,7 +180,7 @@ export class Compactor {
     const call = this.summariser(wanted)
     const older = withoutSummary(conversation, messages.slice(0, cut.at))
     const own = this.settings ?? {}
-    const texts = transcript(older)
+    const texts = transcript(older, conversation.request)
     if (texts.reduce((sum, text) => sum + text.length, 0) < leastWorth) return Effect.succeed(undefined)
     const info = running.engine.model.info?.(call.model)
     const material = {

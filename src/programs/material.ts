@@ -9,20 +9,29 @@ import { earlierTag, transcriptTag } from "../services/Summary.js"
 /** How much of a result or of a call's arguments is in a transcript, in UTF-16 code units: half from each end. */
 export const maxResult = 2_000
 
+/** How much of a request is in it that stays as it is beside the summary. */
+const maxRequest = 8_000
+
 /**
- * A text for each message that says anything: who says it, calls with their arguments, results cut in the middle. Images
- * are marks, and reasoning is left out. No line but the first of what somebody says looks like the first of another.
+ * A text for each message that says anything: who says it, calls with their arguments; results, and what stays as it
+ * is, cut in the middle. Images are marks, and reasoning is left out. No line but the first of what somebody says looks
+ * like the first of another.
  */
-export const transcript = (messages: ReadonlyArray<Message>): ReadonlyArray<string> =>
-  messages.flatMap((message) => {
-    const said = linesOf(message)
+export const transcript = (
+  messages: ReadonlyArray<Message>,
+  staying: ReadonlyArray<UserPart> = []
+): ReadonlyArray<string> => {
+  const stays = new Set(staying)
+  return messages.flatMap((message) => {
+    const said = linesOf(message, stays)
     return said.length === 0 ? [] : [harmless(cleanText(said.join("\n")))]
   })
+}
 
-const linesOf = (message: Message): ReadonlyArray<string> => {
+const linesOf = (message: Message, stays: ReadonlySet<UserPart>): ReadonlyArray<string> => {
   switch (message.role) {
     case "user":
-      return message.content.map(userLine)
+      return message.content.map((part) => userLine(part, stays.has(part)))
     case "assistant":
       return message.content.flatMap(assistantLine)
     case "tool":
@@ -34,9 +43,9 @@ const linesOf = (message: Message): ReadonlyArray<string> => {
   }
 }
 
-const userLine = (part: UserPart): string => {
+const userLine = (part: UserPart, stays: boolean): string => {
   if (part.type === "image") return `[user] [image: ${part.mediaType}]`
-  return `[${part.note === true ? "engine" : "user"}] ${own(part.text)}`
+  return `[${part.note === true ? "engine" : "user"}] ${own(stays ? excerpt(part.text, maxRequest) : part.text)}`
 }
 
 const assistantLine = (part: AssistantPart): ReadonlyArray<string> => {

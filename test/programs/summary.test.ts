@@ -2,8 +2,8 @@
  * Summaries that are made piece by piece.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
-import { Agent, Errors, Model, Script, SessionStore } from "effect-baton"
+import { Effect, Layer, Schema } from "effect"
+import { Agent, Errors, Model, Script, SessionStore, Tool } from "effect-baton"
 import { engineOver, open, watchedModel } from "../support/engine.js"
 import { transcript } from "../../src/programs/material.js"
 import * as Summary from "../../src/services/Summary.js"
@@ -110,4 +110,31 @@ it("what a tool gives is nobody else's words, whatever stands in it", () => {
     lines.flatMap((line) => /^\[(?:user|engine|assistant|(?:call|result|error) of \w+)\]/.exec(line) ?? []),
     ["[user]", "[assistant]", "[call of read]", "[error of read]", "[result of read]"]
   )
+})
+
+it.scoped("a long request that stays as it is goes into its summary by its beginning and its end", () => {
+  const long = `DO IT ${"all of this ".repeat(8_000)} AND BE BRIEF`
+  let n = 0
+  const work = Tool.make("work", {
+    description: "Works",
+    parameters: Schema.Struct({ n: Schema.Number }),
+    run: () => Effect.succeed("done ".repeat(1_000))
+  })
+  const { layer, requests } = watchedModel(
+    [Script.always(() => (++n < 20 ? { calls: [Script.call("work", { n })] } : "Done."))],
+    { contextWindow: 40_000, maxOutput: 4_000 }
+  )
+  return Effect.gen(function* () {
+    const session = yield* open(Agent.make("a", { tools: [work] }))
+    yield* session.prompt(long)
+    const [summaries, turns] = [true, false].map((it) => requests.filter((request) => Summary.isAsked(request) === it))
+    assert.isAbove(summaries!.length, 0)
+    for (const request of summaries!) {
+      const { prompt } = Script.view(request)
+      assert.isBelow(prompt.length, long.length / 2)
+      assert.include(prompt, "[user] DO IT all")
+      assert.include(prompt, "AND BE BRIEF")
+    }
+    for (const request of turns!) assert.strictEqual(Script.view(request).prompt, long)
+  }).pipe(Effect.provide(engineOver(Layer.merge(SessionStore.layerMemory, layer))))
 })
