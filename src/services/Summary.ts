@@ -42,7 +42,8 @@ export const earlierTag = "earlier-summary"
 /** The headings that a text lacks. */
 export const missing = (text: string): ReadonlyArray<string> => {
   const there = new Set<string>()
-  for (const [, heading] of text.matchAll(/^[ \t]*#{1,6}[ \t]+(.+?)[ \t:#*]*$/gm)) {
+  // Bounded, or a line of nothing but stars would take as long as its length squared.
+  for (const [, heading] of text.matchAll(/^[ \t]*#{1,6}[ \t]{1,8}(.{1,40}?)[ \t:#*]*$/gm)) {
     there.add(heading!.replace(/^\**/, "").toLowerCase())
   }
   return headings.filter((heading) => !there.has(heading.toLowerCase()))

@@ -138,3 +138,13 @@ it.scoped("a long request that stays as it is goes into its summary by its begin
     for (const request of turns!) assert.strictEqual(Script.view(request).prompt, long)
   }).pipe(Effect.provide(engineOver(Layer.merge(SessionStore.layerMemory, layer))))
 })
+
+it("headings are looked for in no longer time than a text has characters", () => {
+  const whole = summaryOf("a").replace("## Goal", "  ### **Goal:** ##")
+  assert.deepStrictEqual(Summary.missing(whole), [])
+  for (const line of [`# ${"*".repeat(40_000)}x`, `# ${"* ".repeat(20_000)}x`, `#${" ".repeat(40_000)}x y`]) {
+    const began = performance.now()
+    assert.deepStrictEqual(Summary.missing(`${line}\n${whole}`), [])
+    assert.isBelow(performance.now() - began, 1_000)
+  }
+})
