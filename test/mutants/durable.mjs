@@ -56,7 +56,7 @@ export const durable = [
   {
     name: "write: found out afterwards, it is not told",
     file: history,
-    find: "          events.publish(ofEntry(id, entry))\n",
+    find: "for (const entry of entries) events.publish(ofEntry(id, entry))",
     replace: "",
     tests: byFates
   },
@@ -70,7 +70,7 @@ export const durable = [
   {
     name: "write: that the session is lost is not remembered",
     file: history,
-    find: `          if (!isGone && lease !== "claim") journal.lost = true\n`,
+    find: `          if (!isGone && lease !== "claim" && lease !== "once") journal.lost = true\n`,
     replace: "",
     tests: byFates
   },
@@ -91,15 +91,15 @@ export const durable = [
   {
     name: "write: the session is not claimed",
     file: history,
-    find: `!journal.owned ? "claim" : ends`,
-    replace: "ends",
+    find: `isNote ? "once" : "claim"`,
+    replace: `isNote ? "once" : "keep"`,
     tests: byLeases
   },
   {
     name: "write: the end does not give the session up",
     file: history,
-    find: `!journal.owned ? "claim" : ends ? "release" : "keep"`,
-    replace: `!journal.owned ? "claim" : "keep"`,
+    find: `(ends || isNote ? "release" : "keep")`,
+    replace: `(isNote ? "release" : "keep")`,
     tests: byLeases
   },
   {
@@ -222,15 +222,15 @@ export const durable = [
   {
     name: "store: a claim raises no epoch",
     file: memory,
-    find: `    if (lease === "claim") row.epoch++\n`,
+    find: "    if (claims) row.epoch++\n",
     replace: "",
     tests: byContract
   },
   {
     name: "store: a write prolongs no lease",
     file: memory,
-    find: `lease === "release" ? 0 : now + leaseFor`,
-    replace: `lease === "release" ? 0 : lease === "claim" ? now + leaseFor : it.leaseUntil`,
+    find: "isLeft ? 0 : now + leaseFor",
+    replace: "isLeft ? 0 : claims ? now + leaseFor : it.leaseUntil",
     tests: byContract
   },
   {
@@ -397,8 +397,8 @@ export const durable = [
   {
     name: "resume: a reply that was answered already is settled again",
     file: converse,
-    find: `answered && !after.some((entry) => entry._tag === "User")`,
-    replace: "answered",
+    find: "answered && !isToldSince && !after.some(isCompaction)",
+    replace: "answered && !after.some(isCompaction)",
     tests: byResumption
   },
   {

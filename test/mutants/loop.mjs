@@ -3,7 +3,7 @@
  */
 
 const round = "src/programs/round.ts"
-const turn = "src/programs/turn.ts"
+const attempts = "src/programs/attempts.ts"
 const reply = "src/programs/Reply.ts"
 const operation = "src/programs/operation.ts"
 const ends = "src/programs/ends.ts"
@@ -58,93 +58,93 @@ export const loop = [
   },
   {
     name: "turn: attempts in a row are not counted",
-    file: turn,
+    file: attempts,
     find: "inARow: failed.inARow + 1",
     replace: "inARow: failed.inARow",
     tests: byRetries
   },
   {
     name: "turn: the next model inherits the attempts of the one before",
-    file: turn,
+    file: attempts,
     find: "ask({ ...failed, inARow: 0, last })",
     replace: "ask({ ...failed, last })",
     tests: byRetries
   },
   {
     name: "turn: attempts are counted over the whole prompt",
-    file: turn,
+    file: attempts,
     find: "const none: Attempts = { inARow: 0,",
     replace: "let kept = 0\nconst none: Attempts = { get inARow() { return kept++ },",
     tests: byRetries
   },
   {
     name: "turn: what the provider asks for is not heeded",
-    file: turn,
+    file: attempts,
     find: "if (asked !== undefined) return Effect.succeed(asked)",
     replace: "void asked",
     tests: byRetries
   },
   {
     name: "turn: waits however long the provider asks",
-    file: turn,
+    file: attempts,
     find: "if (!tooLong && failed.inARow",
     replace: "if (failed.inARow",
     tests: byRetries
   },
   {
     name: "turn: the wait does not grow",
-    file: turn,
+    file: attempts,
     find: "first * 2 ** inARow",
     replace: "first * 2 ** Math.min(0, inARow)",
     tests: byRetries
   },
   {
     name: "turn: a permanent error is tried again",
-    file: turn,
+    file: attempts,
     find: `if (error._tag === "ModelUnavailable") return wait(`,
     replace: `if (error._tag === "ModelUnavailable" || error._tag === "ModelRejected") return wait(`,
     tests: byRetries
   },
   {
     name: "turn: no fallback is tried",
-    file: turn,
+    file: attempts,
     find: "const [next, ...fallbacks] = call.fallbacks",
     replace: "const [next, ...fallbacks] = call.fallbacks.slice(call.fallbacks.length)",
     tests: byRetries
   },
   {
     name: "turn: a fallback that nobody serves is not passed over",
-    file: turn,
+    file: attempts,
     find: `error._tag === "ModelNotConfigured" ? failed.last : undefined`,
     replace: "undefined",
     tests: ["test/programs/inputs.test.ts"]
   },
   {
     name: "turn: every fallback is the first",
-    file: turn,
+    file: attempts,
     find: "{ ...call, model: next, fallbacks }",
     replace: "{ ...call, model: next, fallbacks: [next, ...fallbacks] }",
     tests: byRetries
   },
   {
     name: "turn: an empty reply is not asked for again",
-    file: turn,
+    file: attempts,
     find: "const again = isEmpty(it) && ",
     replace: "const again = isEmpty(it) && failed.empty && ",
     tests: byRetries
   },
   {
     name: "turn: empty replies are asked for again and again",
-    file: turn,
+    file: attempts,
     find: "!failed.empty && ",
     replace: "",
     tests: byRetries
   },
   {
     name: "usage: a failed attempt counts twice",
-    file: turn,
-    find: "journal.retries = Usage.add(journal.retries, usage)",
-    replace: "journal.retries = Usage.add(Usage.add(journal.retries, usage), usage)",
+    file: "src/programs/held.ts",
+    find: "this.journal.retries = Usage.add(this.journal.retries, usage)",
+    replace: "this.journal.retries = Usage.add(Usage.add(this.journal.retries, usage), usage)",
     tests: byRetries
   },
   {

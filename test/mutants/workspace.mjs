@@ -244,8 +244,8 @@ export const workspaces = [
   {
     name: "workspace: a change stands as a word of the user's",
     file: conversation,
-    find: `this.say([{ type: "text", text: change, note: true }])`,
-    replace: `this.say([{ type: "text", text: change }])`,
+    find: `this.say(entry.id, [{ type: "text", text: change, note: true }])`,
+    replace: `this.say(entry.id, [{ type: "text", text: change }])`,
     tests: byWorkspace
   },
   {
@@ -488,7 +488,7 @@ export const workspaces = [
   },
   {
     name: "workspace: what another agent was told goes with the instructions of one that is kept from it",
-    file: "src/programs/converse.ts",
+    file: "src/programs/instructions.ts",
     find: `agent.workspace === "off"`,
     replace: "false",
     tests: byWorkspace
