@@ -5,8 +5,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { Chunk, Effect, FastCheck as fc, Fiber, Layer, Stream } from "effect"
 import { Conversation, type Errors, Model, Sessions, SessionStore, type Usage } from "effect-baton"
 import { Archive } from "effect-baton/history"
+import { SqlSessionStore } from "effect-baton/sql"
+import { SqliteSessionStore } from "effect-baton/sqlite"
 import { Messages } from "effect-baton/testing"
 import { engine, engineOver, open } from "../support/engine.js"
+import { tempFolder } from "../support/folder.js"
+import * as postgres from "../support/postgres.js"
 import { type Act, acts, agent, hanging, live, script } from "../support/histories.js"
 import { row } from "../support/rows.js"
 import { append, user } from "../support/storeWrites.js"
@@ -62,13 +66,18 @@ const report = { turns: zero, retries: zero, compactions: zero, tasks: zero, tot
 const settledLine = (id: number, more: object = {}) =>
   entry("OperationSettled", id, { kind: "prompt", outcome: "completed", usage: report, ...more })
 
-/** Stores that an export goes to and comes from; a layer is built anew for each session. */
-export const stores: ReadonlyArray<readonly [string, () => Layer.Layer<SessionStore.SessionStore, unknown>]> = [
-  ["memory", () => SessionStore.layerMemory]
-]
+type Store = () => Layer.Layer<SessionStore.SessionStore, unknown>
 
-for (const [name, layer] of stores) {
-  describe(`exports to ${name}`, () => {
+/** Stores that an export goes to and comes from; a layer is built anew for each session. */
+const sqlite: Store = () =>
+  Layer.unwrapScoped(
+    Effect.map(tempFolder, (folder) => SqliteSessionStore.layer({ filename: `${folder}/sessions.db` }))
+  )
+const onPostgres: Store = () => Layer.provide(SqlSessionStore.layer, postgres.fresh)
+
+/** `runs`: how many pasts are tried; a store that is a file or a server takes longer to begin. */
+const exportsTo = (name: string, layer: Store, runs: number): void =>
+  void describe(`exports to ${name}`, () => {
     it.effect("come out as they came in, with whatever past", () =>
       Effect.promise(() =>
         fc.assert(
@@ -86,7 +95,7 @@ for (const [name, layer] of stores) {
             })
             await Effect.runPromise(Effect.scoped(program))
           }),
-          { numRuns: 60 }
+          { numRuns: runs }
         )
       )
     )
@@ -110,7 +119,32 @@ for (const [name, layer] of stores) {
       })
     )
   })
-}
+
+exportsTo("memory", () => SessionStore.layerMemory, 60)
+exportsTo("SQLite", sqlite, 15)
+
+postgres.describePostgres("Postgres", () => {
+  exportsTo("Postgres", onPostgres, 6)
+
+  it.effect("what went through all the stores is as it was, byte for byte", () =>
+    Effect.gen(function* () {
+      let lines = yield* grown([
+        { does: "say", text: "\ud83d one \u0000" },
+        { does: "call", calls: ["echo", "nested", "bad"] },
+        { does: "rollback", text: "gone" },
+        { does: "compact", to: 3 },
+        { does: "move", to: 5 },
+        { does: "label", to: 4, text: "name" },
+        { does: "cut", text: "x" }
+      ])
+      const first = lines
+      for (const layer of [sqlite, onPostgres, () => SessionStore.layerMemory, onPostgres, sqlite]) {
+        lines = (yield* Effect.scoped(Effect.provide(imported(lines), layer()))).again
+        assert.deepStrictEqual(lines, first)
+      }
+    })
+  )
+})
 
 describe("an export", () => {
   it.effect("is a line for a session and one for each entry, its children after it, the oldest first", () =>
