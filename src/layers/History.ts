@@ -24,6 +24,7 @@ import { History, type Journal, type Write } from "../services/History.js"
 import { Ids } from "../services/Ids.js"
 import { Leases } from "../services/Leases.js"
 import type { Running } from "../services/Operation.js"
+import { corruptBy, Misplaced, placesProblem } from "../services/Sequence.js"
 import { type Append, type Appended, type SessionRow, SessionStore } from "../services/SessionStore.js"
 import { makeKept } from "./history/kept.js"
 import { makeRenewals } from "./history/renewals.js"
@@ -124,11 +125,12 @@ const make = (
   ): Effect.Effect<Journal, CorruptRecord | SessionStoreError> => {
     const { id: session, incarnation } = journal.row
     for (const [i, entry] of entries.entries()) {
-      if (entry._tag === "HeadMoved" && !journal.conversation.goesBackTo(entry.parentId)) {
+      const problem = problemOf(journal.conversation.calls, journal.running !== null, entry)
+      if (problem === undefined && entry._tag === "HeadMoved" && !journal.conversation.goesBackTo(entry.parentId)) {
         const whole = entries[0]!.id === 1 ? Effect.succeed(entries) : store.read(session, incarnation, 1)
         return Effect.flatMap(whole, (all) => refold(journal, all))
       }
-      const reason = problemOf(journal.conversation.calls, entry) ?? learnt(journal, entry)
+      const reason = problem ?? learnt(journal, entry)
       if (reason === undefined) continue
       return new CorruptRecord({ session, seq: entry.id, reason, readable: entries.slice(0, i) })
     }
@@ -137,19 +139,21 @@ const make = (
 
   /** Folds a whole history anew, in which the head was moved to somewhere else than before the last operation. */
   const refold = (journal: Journal, entries: ReadonlyArray<Entry>): Effect.Effect<Journal, CorruptRecord> => {
+    const { id: session } = journal.row
     const calls = new Set<string>()
-    const corrupt = (entry: Entry, reason: string) =>
-      new CorruptRecord({ session: journal.row.id, seq: entry.id, reason, readable: entries.slice(0, entry.id - 1) })
+    let isRunning = false
     for (const entry of entries) {
-      const reason = problemOf(calls, entry)
-      if (reason !== undefined) return corrupt(entry, reason)
+      const reason = problemOf(calls, isRunning, entry)
+      if (reason !== undefined) return corruptBy(session, entries, new Misplaced(entry.id, reason))
+      if (entry._tag === "OperationStarted") isRunning = true
+      else if (entry._tag === "OperationSettled") isRunning = false
       if (entry._tag !== "Assistant") continue
       for (const part of entry.content) if (part.type === "tool-call") calls.add(part.id)
     }
     try {
       journal.conversation = Conversation.at(entries, entries.length)
     } catch (error) {
-      return corrupt(entries.at(-1)!, error instanceof Error ? error.message : String(error))
+      return corruptBy(session, entries, error)
     }
     for (const entry of entries) note(journal, entry)
     return Effect.succeed(journal)
@@ -362,9 +366,16 @@ const make = (
     at: (journal, entry, entries) =>
       journal.conversation.goesBackTo(entry)
         ? Effect.succeed(undefined)
-        : Effect.map(
+        : Effect.flatMap(
             entries === undefined ? store.read(journal.row.id, journal.row.incarnation, 1) : Effect.succeed(entries),
-            (all) => Conversation.from(all, entry)
+            (all) => {
+              try {
+                return Effect.succeed(Conversation.from(all, entry))
+              } catch (error) {
+                // The journal knows only what is on its own way.
+                return corruptBy(journal.row.id, all, error)
+              }
+            }
           ),
     append: (journal, operationId, drafts, options = none) =>
       // The session is owned since the operation's start: nothing is claimed here.
@@ -453,8 +464,10 @@ const became = (journal: Journal, lease: Append["lease"], { epoch, inbox }: Appe
 }
 
 /** What is wrong with an entry that was read, if anything, as one of its history: its form is the store's to look at. */
-const problemOf = (calls: ReadonlySet<string>, entry: Entry): string | undefined => {
-  if (entry.parentId !== null && entry.parentId >= entry.id) return "its parent does not come before it"
+const problemOf = (calls: ReadonlySet<string>, isRunning: boolean, entry: Entry): string | undefined => {
+  const problem = placesProblem(entry)
+  if (problem !== undefined) return problem
+  if (entry._tag === "HeadMoved" && isRunning) return "the head moves while an operation runs"
   const isOfCall = entry._tag === "ToolStarted" || entry._tag === "ToolSettled"
   return isOfCall && !calls.has(entry.callId) ? "there is no such call" : undefined
 }

@@ -75,13 +75,19 @@ const inputOf = (entries: ReadonlyArray<Entry>, start: Started): ReadonlyArray<U
     if (entry._tag === "OperationSettled") break
     if (start.kind === "shell") {
       const call = entry._tag === "Assistant" ? entry.content.find((part) => part.type === "tool-call") : undefined
-      if (call !== undefined) return [{ type: "text", text: (call.args as { readonly command: string }).command }]
+      if (call !== undefined) return [{ type: "text", text: commandOf(call.args) }]
     } else if (entry._tag === "User") {
       const own = ownParts(entry.content)
       if (own.length > 0) return own
     }
   }
   return []
+}
+
+/** The arguments of a recorded call may be anything. */
+const commandOf = (args: unknown): string => {
+  const isNamed = typeof args === "object" && args !== null && "command" in args
+  return isNamed && typeof args.command === "string" ? args.command : ""
 }
 
 /** What of an input is the user's own. */

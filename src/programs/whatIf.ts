@@ -8,7 +8,7 @@ import type { AnySchema, ContextOf, ValueOf } from "../services/AnySchema.js"
 import { Conversation } from "../services/Conversation.js"
 import * as Draft from "../services/Draft.js"
 import type { Entry, Request } from "../services/Entry.js"
-import { EntryNotFound, InvalidInput, SessionNotFound } from "../services/Errors.js"
+import { CorruptRecord, EntryNotFound, InvalidInput, SessionNotFound } from "../services/Errors.js"
 import {
   type ForkError,
   type Reply,
@@ -19,6 +19,7 @@ import {
   type WhatIfError,
   type WhatIfOptions
 } from "../services/Session.js"
+import { corruptBy } from "../services/Sequence.js"
 import * as SessionId from "../services/SessionId.js"
 import type { SessionRow } from "../services/SessionStore.js"
 import type * as Tool from "../services/Tool.js"
@@ -152,7 +153,9 @@ const planned = (
         if (at instanceof EntryNotFound) return at
         const to = at === null ? null : endOfTurn(all, at)
         if (!isAsked) {
-          const last = Conversation.at(all, to).messages().at(-1)
+          const conversation = conversationAt(ref.id, all, to)
+          if (conversation instanceof CorruptRecord) return conversation
+          const last = conversation.messages().at(-1)
           if (last === undefined || last.role === "assistant") {
             const reason =
               "the conversation does not end there with something that a model answers, and there is no input"
@@ -163,6 +166,19 @@ const planned = (
       }
     )
   )
+
+/** The session is not held, and its history was looked at by nobody. */
+const conversationAt = (
+  session: string,
+  entries: ReadonlyArray<Entry>,
+  at: number | null
+): Conversation | CorruptRecord => {
+  try {
+    return Conversation.at(entries, at)
+  } catch (error) {
+    return corruptBy(session, entries, error)
+  }
+}
 
 /** Where the turn ends that an entry lies in, all its calls settled; the entry itself where it lies in none. */
 const endOfTurn = (entries: ReadonlyArray<Entry>, at: number): number => {

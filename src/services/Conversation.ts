@@ -2,6 +2,7 @@
  * What a model sees of a history: the fold of entries to messages. Deterministic, and extended entry by entry, so that
  * the request of one turn begins with the request of the turn before.
  */
+import { Misplaced } from "./Sequence.js"
 import * as Workspace from "./Workspace.js"
 import type { AssistantPart, Entry, ImagePart, ResultPart, ToolCallPart, ToolOutcome, UserPart } from "./Entry.js"
 
@@ -86,7 +87,10 @@ export class Conversation {
   private stalled_: Stalled | undefined
   private before: Before | undefined
 
-  /** The conversation that leads to an entry, or to none, by the parents from there; of a history from its first entry on. */
+  /**
+   * The conversation that leads to an entry, or to none, by the parents from there; of a history from its first entry on.
+   * Throws `Misplaced` where an entry on the way does not go with those before it.
+   */
   static at(entries: ReadonlyArray<Entry>, head: number | null): Conversation {
     const path: Array<Entry> = []
     for (let at = head; at !== null;) {
@@ -121,7 +125,7 @@ export class Conversation {
         return
       }
       case "HeadMoved": {
-        this.moveTo(entry.parentId)
+        this.moveTo(entry.id, entry.parentId)
         return
       }
       case "User": {
@@ -217,9 +221,11 @@ export class Conversation {
     return this.before !== undefined && this.before.parent === to
   }
 
-  private moveTo(to: number | null): void {
+  private moveTo(entry: number, to: number | null): void {
     const { before } = this
-    if (before?.parent !== to) throw new Error(`the head moved to ${to}, which is not before the last operation`)
+    if (before?.parent !== to) {
+      throw new Misplaced(entry, `the head moved to ${to}, which is not before the last operation`)
+    }
     this.open = undefined
     this.isRequest = false
     this.note = before.note
@@ -255,7 +261,7 @@ export class Conversation {
   ): Pick<Before, "folded" | "begun" | "latest"> {
     const { begun, folded, latest } = this
     const cut = entry.firstKept === null ? folded.length : begun.lastIndexOf(entry.firstKept)
-    if (cut < 0) throw new Error(`no message began with entry ${entry.firstKept}`)
+    if (cut < 0) throw new Misplaced(entry.id, `no message began with entry ${entry.firstKept}`)
     const isBehind = latest !== undefined && latest.message < cut
     const head: Array<UserPart> = [{ type: "text", text: summaryNote(entry), note: true }]
     if (isBehind) head.push({ type: "text", text: latestNote, note: true }, ...latest.content)

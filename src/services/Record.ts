@@ -7,6 +7,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { Entry } from "./Entry.js"
 import { parse } from "./Json.js"
+import { placesProblem } from "./Sequence.js"
 
 const isEntry = Schema.is(Entry)
 const isExactly = Schema.is(Entry, { onExcessProperty: "error" })
@@ -26,8 +27,10 @@ export const exactEntryOf = (value: unknown, seq: number): Either.Either<Entry, 
   return placed(value, seq)
 }
 
-const placed = (entry: Entry, seq: number): Either.Either<Entry, string> =>
-  entry.id === seq ? Either.right(entry) : Either.left(`it says that it is entry ${entry.id}`)
+const placed = (entry: Entry, seq: number): Either.Either<Entry, string> => {
+  const problem = entry.id === seq ? placesProblem(entry) : `it says that it is entry ${entry.id}`
+  return problem === undefined ? Either.right(entry) : Either.left(problem)
+}
 
 /** Where an entry is not of the format. What stands there is not told: it may be anything. */
 const shapeProblem = (value: unknown): string => {

@@ -31,6 +31,17 @@ type Damage = { readonly text: (body: Body, text: string) => string } | { readon
 
 const json = (change: (body: Body) => unknown): Damage => ({ text: (body) => JSON.stringify(change(body)) })
 
+const compaction = (firstKept: number): Damage =>
+  json(({ at, id, model, operationId, parentId, usage }) => ({
+    ...{ _tag: "Compaction", at, id, model, operationId, parentId, usage },
+    summary: "",
+    firstKept,
+    trigger: "manual",
+    tokensBefore: 1,
+    tokensAfter: 1,
+    files: { read: [], changed: [] }
+  }))
+
 const records: ReadonlyArray<readonly [name: string, damage: Damage, seq?: number, why?: RegExp]> = [
   ["truncated JSON", { text: (_, text) => text.slice(0, -5) }],
   ["an empty text", { text: () => "" }],
@@ -126,8 +137,46 @@ const records: ReadonlyArray<readonly [name: string, damage: Damage, seq?: numbe
   ],
   [
     "a head that moves to nowhere",
-    json(({ at, id, operationId }) => ({ _tag: "HeadMoved", at, id, operationId, parentId: 1 }))
+    json(({ at, id, operationId }) => ({ _tag: "HeadMoved", at, id, operationId, parentId: 7 })),
+    5,
+    /its parent does not come before it/
   ],
+  [
+    "a head that moves while an operation runs",
+    json(({ at, id, operationId }) => ({ _tag: "HeadMoved", at, id, operationId, parentId: 1 })),
+    damaged,
+    /the head moves while an operation runs/
+  ],
+  ["a parent that is not the one before it", json((body) => ({ ...body, parentId: 1 })), damaged, /does not follow/],
+  ["a first entry with a parent", json((body) => ({ ...body, parentId: 1 })), 1, /does not follow/],
+  ["an entry in the middle without a parent", json((body) => ({ ...body, parentId: null })), 5, /does not follow/],
+  [
+    "a name for what comes later",
+    json(({ at, id, operationId, parentId }) => ({
+      ...{ _tag: "Label", at, id, operationId, parentId },
+      label: "later",
+      entry: id
+    })),
+    damaged,
+    /it names what does not come before it/
+  ],
+  [
+    "a record that repeats a later one",
+    json(({ at, id, operationId, parentId }) => ({
+      ...{ _tag: "ToolSettled", at, id, operationId, parentId, callId: "c", name: "n", outcome: "success", result: "" },
+      replayed: 3
+    })),
+    damaged,
+    /it repeats what does not come before it/
+  ],
+  [
+    "a start that replays what comes later",
+    json((body) => ({ ...body, request: { replay: { from: 5, unrecorded: "run" } } })),
+    5,
+    /it replays what does not come before it/
+  ],
+  ["a summary that keeps what comes later", compaction(9), damaged, /it keeps what does not come before it/],
+  ["a summary that keeps from the middle of nothing", compaction(1), damaged, /no message began with entry 1/],
   ["a record that is missing", { sql: "DELETE FROM baton_entries WHERE place = ?" }],
   [
     "a record at another one's place",
@@ -198,6 +247,40 @@ const quarantined = (damage: Damage, seq: number, why = /^Entry \d+ of session "
     }).pipe(Effect.orDie)
   )
 
+/** What is damaged on a way that the head has left is found when somebody goes there, and the session goes on otherwise. */
+const leftBehind = inFolder((folder) =>
+  Effect.gen(function* () {
+    const filename = join(folder, "s.db")
+    yield* Effect.gen(function* () {
+      const session = yield* open("s")
+      for (const text of ["one", "two"]) yield* session.prompt(text)
+      yield* session.prompt("three")
+      yield* session.moveTo(4)
+      yield* session.prompt("four")
+      yield* session.moveTo(8)
+    }).pipe(Effect.provide(engine(filename)))
+    inflict(filename, compaction(1), 16)
+    yield* Effect.gen(function* () {
+      const session = yield* open("s")
+      assert.strictEqual((yield* session.prompt("five")).text, "ok")
+      const before = yield* session.history
+      for (const error of [
+        yield* Effect.flip(session.moveTo(17)),
+        yield* Effect.flip(session.whatIf("other", { from: 17 }))
+      ]) {
+        assert.strictEqual(error._tag, "CorruptRecord", error.message)
+        assert.match(error.message, /^Entry 16 of session "s" cannot be read: no message began with entry 1\.$/)
+      }
+      assert.deepStrictEqual(yield* session.history, before)
+      assert.deepStrictEqual(
+        (yield* (yield* Sessions.Sessions).list()).map(({ id }) => id),
+        ["s"]
+      )
+      assert.strictEqual((yield* session.prompt("six")).text, "ok")
+    }).pipe(Effect.provide(engine(filename)))
+  }).pipe(Effect.orDie)
+)
+
 /** The file is refused with a sentence, and is as it was. */
 const refused = (make: (filename: string) => void) =>
   inFolder((folder) =>
@@ -238,6 +321,7 @@ export const stored: Sink = {
       outcome: "Q" as const,
       check: () => quarantined(damage, seq, why)
     })),
+    { name: "a summary on a way that was left", outcome: "Q", check: () => leftBehind },
     ...files.map(([name, make]) => ({ name, outcome: "R" as const, check: () => refused(make) }))
   ]
 }

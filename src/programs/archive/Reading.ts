@@ -122,10 +122,6 @@ class Log implements Read {
 
   /** Takes an entry that is of the format and has its place, or says what is wrong with it behind those before. */
   add(entry: Entry): string | undefined {
-    const before = this.entries.length
-    const isMove = entry._tag === "HeadMoved"
-    if (!isMove && entry.parentId !== (before === 0 ? null : before)) return "it does not follow the entry before it"
-    if (isMove && entry.parentId !== null && entry.parentId > before) return "its parent does not come before it"
     const reason = this.problemOf(entry)
     if (reason !== undefined) return reason
     this.entries.push(entry)
@@ -135,11 +131,8 @@ class Log implements Read {
   private problemOf(entry: Entry): string | undefined {
     const { calls, tasks } = this
     switch (entry._tag) {
-      case "OperationStarted": {
-        if (this.running !== undefined) return "an operation begins before the one before it has ended"
-        const from = entry.request?.replay?.from
-        return from == null || from < entry.id ? undefined : "it replays what does not come before it"
-      }
+      case "OperationStarted":
+        return this.running === undefined ? undefined : "an operation begins before the one before it has ended"
       case "OperationResumed":
       case "OperationSettled":
         return this.isRunning(entry.operationId) ? undefined : "the operation does not run"
@@ -152,12 +145,8 @@ class Log implements Read {
           : undefined
       }
       case "ToolStarted":
-        return calls.has(entry.callId) ? undefined : "there is no such call"
       case "ToolSettled":
-        if (!calls.has(entry.callId)) return "there is no such call"
-        return entry.replayed === undefined || entry.replayed < entry.id
-          ? undefined
-          : "it repeats what does not come before it"
+        return calls.has(entry.callId) ? undefined : "there is no such call"
       case "TaskLink":
         if (tasks.has(entry.child)) return "a task in the same session stands before it"
         return SessionId.isId(entry.child) && entry.child.startsWith(SessionId.childPrefix)
@@ -165,8 +154,6 @@ class Log implements Read {
           : "the name of its session is none"
       case "TaskSettled":
         return tasks.has(entry.child) ? undefined : "there is no such task"
-      case "Label":
-        return entry.entry === null || entry.entry < entry.id ? undefined : "it names what does not come before it"
       default:
         return undefined
     }

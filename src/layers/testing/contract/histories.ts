@@ -171,7 +171,12 @@ export const histories: ReadonlyArray<Case> = [
   trial("an operation is read by its id, where its caller gave it one: the last of that id, to its end", (store) =>
     Effect.gen(function* () {
       yield* store.create(s)
-      const place = (n: number, operationId: string) => ({ id: n, parentId: null, at: n, operationId })
+      const place = (n: number, operationId: string) => ({
+        id: n,
+        parentId: n === 1 ? null : n - 1,
+        at: n,
+        operationId
+      })
       const usage = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, reasoning: 0 }
       const report = { turns: usage, retries: usage, compactions: usage, tasks: usage, total: usage }
       const started = (n: number, id: string, key?: string): Entry => ({
