@@ -140,6 +140,7 @@ const placeOf = (
     return Number.isInteger(entry) && entry >= 1 && entry <= last ? Effect.succeed(entry) : notFound(row.id, entry)
   }
   if (typeof entry !== "string") return notFound(row.id, SessionId.told(entry))
+  if (SessionId.problemOfName(entry) !== undefined) return notFound(row.id, entry)
   const name = cleanText(entry)
   const isThat = (it: Entry) => it._tag === "Label" && it.label === name
   return Effect.flatMap(backwards(engine, row, last, isThat), (entries) => {

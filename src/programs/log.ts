@@ -73,9 +73,13 @@ export const find = (
   wanted: Named | null
 ): number | null | EntryNotFound => {
   if (wanted === null) return null
-  const at = typeof wanted === "number" ? wanted : labelsOf(entries).get(cleanText(wanted))
+  const at = typeof wanted === "number" ? wanted : labelled(entries, wanted)
   return at !== undefined && Number.isInteger(at) && at >= 1 && at <= entries.length ? at : notFound(session, wanted)
 }
+
+/** What no entry can be called is not looked for. */
+const labelled = (entries: ReadonlyArray<Entry>, name: string): number | undefined =>
+  SessionId.problemOfName(name) === undefined ? labelsOf(entries).get(cleanText(name)) : undefined
 
 export const notFound = (session: string, wanted: Named): EntryNotFound =>
   new EntryNotFound({ session, entry: typeof wanted === "number" ? wanted : SessionId.told(wanted) })

@@ -10,6 +10,7 @@ import { InvalidInput, type LockError, type SessionBusy, type SessionStoreError 
 import type { Pruned, PrunedTree, PruneOptions, Removed } from "../services/Retention.js"
 import type { Measured, SessionRow } from "../services/SessionStore.js"
 import { type Engine, engineOf, type Needs } from "./engine.js"
+import { plainOptions } from "./input.js"
 import { holdTree, removeHeld } from "./sessions.js"
 
 /**
@@ -166,13 +167,15 @@ const treesOf = (measured: ReadonlyArray<Measured>): ReadonlyArray<Tree> => {
 }
 
 /** The limits as numbers, or what is wrong with them. */
-const limitsOf = (options: PruneOptions | undefined): Limits | InvalidInput => {
+const limitsOf = (given: PruneOptions | undefined): Limits | InvalidInput => {
+  const options = plainOptions(given)
+  if (options instanceof InvalidInput) return options
   const { dryRun = false, keep = () => false, maxBytes, maxSessions, olderThan } = options ?? {}
   const wrong = (path: string, reason: string) => new InvalidInput({ path, reason })
   if (olderThan === undefined && maxSessions === undefined && maxBytes === undefined) {
     return wrong("options", "no limit is given")
   }
-  const age = olderThan === undefined ? Number.POSITIVE_INFINITY : millisOf(olderThan)
+  const age = olderThan === undefined ? Number.POSITIVE_INFINITY : ageOf(olderThan)
   if (age === undefined) return wrong("olderThan", "it is no duration from 0 on")
   if (maxSessions !== undefined && !(Number.isSafeInteger(maxSessions) && maxSessions >= 0)) {
     return wrong("maxSessions", "it is not a whole number from 0 on")
@@ -181,8 +184,18 @@ const limitsOf = (options: PruneOptions | undefined): Limits | InvalidInput => {
     return wrong("maxBytes", "it is not a number from 0 on")
   }
   if (typeof keep !== "function") return wrong("keep", "it is not a function")
+  if (typeof dryRun !== "boolean") return wrong("dryRun", "it is neither true nor false")
   const most = Number.POSITIVE_INFINITY
   return { age, count: maxSessions ?? most, bytes: maxBytes ?? most, keep, isDry: dryRun }
+}
+
+const ageOf = (given: Duration.DurationInput): number | undefined => {
+  try {
+    return millisOf(given)
+  } catch {
+    // A proxy that fails at being looked at is none.
+    return undefined
+  }
 }
 
 /** `Duration` takes what is none, or less than nothing, for nothing: that would be all there is. */

@@ -6,14 +6,16 @@ import { InvalidInput, type SessionStoreError } from "../services/Errors.js"
 import type { Found, Hit, SearchOptions } from "../services/Search.js"
 import { type Hit as Stored, SessionStore } from "../services/SessionStore.js"
 import * as Words from "../services/Words.js"
+import { plainOptions } from "./input.js"
 import { snippetOf } from "./snippet.js"
 
 /** How many hits a page has where nobody says, and at most. */
 const usual = 20
 const most = 1_000
 
-/** The most words that are looked for at once. */
+/** The most words that are looked for at once, and the longest text that has them, in UTF-16 code units. */
 const maxWords = 100
+const maxText = 20_000
 
 /**
  * Entries, in whatever session, that have all the words of a text: what users and models said, what tools were given and
@@ -22,12 +24,15 @@ const maxWords = 100
  */
 export const search = (
   text: string,
-  options: SearchOptions = {}
+  given?: SearchOptions
 ): Effect.Effect<Found, InvalidInput | SessionStoreError, SessionStore> =>
   Effect.suspend((): Effect.Effect<Found, InvalidInput | SessionStoreError, SessionStore> => {
-    const words = typeof text === "string" ? Words.of(text) : []
-    const { after, limit = usual, session } = options
-    const problem = problemOf(words, options)
+    const options = plainOptions(given)
+    if (options instanceof InvalidInput) return options
+    const words = wordsOf(text)
+    if (words instanceof InvalidInput) return words
+    const { after, limit = usual, session } = options ?? {}
+    const problem = optionsProblem(options)
     if (problem !== undefined) return problem
     const wanted = new Set(words)
     return Effect.flatMap(SessionStore, (store) =>
@@ -44,13 +49,17 @@ export const search = (
     )
   })
 
-const problemOf = (
-  words: ReadonlyArray<string>,
-  { after, limit, session }: SearchOptions
-): InvalidInput | undefined => {
-  const wrong = (path: string, reason: string) => new InvalidInput({ path, reason })
+const wrong = (path: string, reason: string) => new InvalidInput({ path, reason })
+
+const wordsOf = (text: unknown): ReadonlyArray<string> | InvalidInput => {
+  if (typeof text !== "string") return wrong("text", "it is not a text")
+  if (text.length > maxText) return wrong("text", `it is longer than ${maxText} characters`)
+  const words = Words.of(text)
   if (words.length === 0) return wrong("text", "it has no words")
-  if (words.length > maxWords) return wrong("text", `it has more than ${maxWords} words`)
+  return words.length > maxWords ? wrong("text", `it has more than ${maxWords} words`) : words
+}
+
+const optionsProblem = ({ after, limit, session }: SearchOptions = {}): InvalidInput | undefined => {
   if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1 && limit <= most)) {
     return wrong("limit", `it is not a whole number from 1 to ${most}`)
   }

@@ -71,9 +71,9 @@ export const whatIf = <
     const engine = engineOf(fiber, ref.context)
     const clock = Context.unsafeGet(fiber.currentDefaultServices, Clock.Clock)
     const context = agent === undefined ? ref.context : kept(engine.context)
-    const as = new SessionRef<unknown>(ref, agent ?? ref.agent, context)
+    const as = new SessionRef<unknown>(ref, agent === undefined ? ref.agent : agent, context)
     const turnOptions = { ...options, images, operationId: undefined, onBusy: undefined }
-    return checked(as, input ?? unsaid, turnOptions, false, (content, wanted, options) =>
+    return checked(as, input === undefined ? unsaid : input, turnOptions, false, (content, wanted, options) =>
       Effect.flatMap(planned(engine, clock, ref, from!, input !== undefined), ({ all, own, row, to }) =>
         Effect.flatMap(
           begin(engine, clock, ref, { id, row, at: row.nextSeq - 1, own, agent: as.agent, context }),

@@ -141,6 +141,59 @@ export const parse = (text: string): Either.Either<unknown, string> => {
   return problem === undefined ? Either.right(value) : Either.left(problem)
 }
 
+/** The most values of a text, and the most characters of it that belong to no string: it is parsed in one go. */
+const maxValues = 1_000_000
+const maxOutside = 4_000_000
+
+/** A shorter text is parsed sooner than anybody waits for, whatever it holds, in UTF-16 code units. */
+const alwaysParsed = 200_000
+
+/**
+ * What is wrong with a text before it is parsed, which may take seconds where it is deep or has many values. It need not
+ * be JSON.
+ */
+export const frameProblem = (text: string): string | undefined => {
+  if (text.length <= alwaysParsed) return undefined
+  let depth = 0
+  let values = 1
+  let outside = 0
+  for (let i = 0; i < text.length; i++) {
+    switch (text.charCodeAt(i)) {
+      case 0x22: {
+        i = stringEnd(text, i)
+        break
+      }
+      // An opening bracket or brace.
+      case 0x5b:
+      case 0x7b: {
+        values++
+        if (++depth > maxDepth) return `it is nested deeper than ${maxDepth} levels`
+        break
+      }
+      case 0x5d:
+      case 0x7d: {
+        depth--
+        break
+      }
+      case 0x2c: {
+        values++
+      }
+    }
+    if (values > maxValues || ++outside > maxOutside) return "there is too much of it"
+  }
+  return undefined
+}
+
+/** Where the string ends that begins at a place; where it has no end, that of the text. */
+const stringEnd = (text: string, from: number): number => {
+  for (let end = text.indexOf('"', from + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let slashes = 0
+    while (text.charCodeAt(end - 1 - slashes) === 0x5c) slashes++
+    if (slashes % 2 === 0) return end
+  }
+  return text.length
+}
+
 const gate = (value: unknown, depth: number): string | undefined => {
   if (typeof value !== "object" || value === null) return undefined
   if (depth >= maxDepth) return `it is nested deeper than ${maxDepth} levels`

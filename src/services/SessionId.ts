@@ -44,9 +44,12 @@ export const isId = (id: unknown): id is string =>
 /** A name that was looked up in vain, as it may be told. */
 export const told = (id: unknown): string => (typeof id === "string" ? shown(id) : nameOf(id))
 
+/** What is looked at of an id that is none, in UTF-16 code units: no secret is so long that it would be cut where it is told. */
+const maxShown = 100_000
+
 /** What is told of an id that is none: no more than fits on a line, and no secret. */
 const shown = (id: string): string => {
-  const clean = cleanText(id)
+  const clean = cleanText(id.slice(0, maxShown))
   return clean.length > maxLength ? `${clean.slice(0, 64).toWellFormed()}…` : clean
 }
 

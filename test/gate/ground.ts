@@ -44,7 +44,7 @@ export interface Stage {
   readonly act: (
     session: Sessions.Session,
     sessions: Sessions.Sessions["Type"]
-  ) => Effect.Effect<unknown, unknown, Sandbox>
+  ) => Effect.Effect<unknown, unknown, Sandbox | SessionStore.SessionStore>
 }
 
 /** What there is to see afterwards. */
@@ -168,7 +168,10 @@ const refusals: ReadonlySet<string> = new Set([
   "SessionNotFound",
   "ToolNameConflict",
   "AgentNotFound",
-  "SkillNotFound"
+  "SkillNotFound",
+  "EntryNotFound",
+  "SessionAlreadyExists",
+  "InvalidExport"
 ])
 
 const providerErrors: ReadonlySet<string> = new Set(["ModelUnavailable", "ModelRejected", "ContextOverflow"])

@@ -5,7 +5,12 @@ import type { Effect } from "effect"
 import { check, type Outcome, type Stage } from "./ground.js"
 
 /** A row as it is written down: the outcome, a name, the value, and what is told. */
-export type Case<V> = readonly [outcome: Exclude<Outcome, "Q">, name: string, value: () => V, tells?: RegExp]
+export type Case<V> = readonly [
+  outcome: Exclude<Outcome, "Q">,
+  name: string,
+  value: () => V,
+  tells?: RegExp | undefined
+]
 
 export interface Sink {
   readonly name: string

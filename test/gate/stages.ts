@@ -2,7 +2,7 @@
  * The ways in which a value is handed in.
  */
 import { Effect, Layer, Schema } from "effect"
-import { Agent, Model, Script, type Sessions, Tool } from "effect-baton"
+import { Agent, Model, Script, type Sessions, type SessionStore, Tool } from "effect-baton"
 import type { Sandbox } from "../../src/services/Sandbox.js"
 import { limits, type Stage } from "./ground.js"
 
@@ -17,7 +17,7 @@ export const inSession =
       value: V,
       session: Sessions.Session,
       sessions: Sessions.Sessions["Type"]
-    ) => Effect.Effect<unknown, unknown, Sandbox>
+    ) => Effect.Effect<unknown, unknown, Sandbox | SessionStore.SessionStore>
   ) =>
   (value: V): Stage => ({ model: scripted("done"), act: (session, sessions) => act(value, session, sessions) })
 

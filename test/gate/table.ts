@@ -7,6 +7,20 @@ import { stored } from "./stored.js"
 import { instructions, skillNames, skillOptions, skills } from "./workspace.js"
 import type { Sink } from "./sink.js"
 import { agents, names, options, prompts, shell, tasks } from "./callers.js"
+import {
+  compactions,
+  compactionSettings,
+  edits,
+  forks,
+  imports,
+  labels,
+  moves,
+  prunes,
+  rewinds,
+  searches,
+  summaries,
+  whatIfs
+} from "./histories.js"
 import { ends, lookups, models, rows, shellOptions, taskOptions } from "./more.js"
 import { port, results, tools, usage } from "./models.js"
 
@@ -33,5 +47,17 @@ export const table: ReadonlyArray<Sink> = [
   skillNames,
   skillOptions,
   instructions,
+  forks,
+  moves,
+  rewinds,
+  edits,
+  labels,
+  whatIfs,
+  compactions,
+  summaries,
+  compactionSettings,
+  searches,
+  prunes,
+  imports,
   stored
 ]

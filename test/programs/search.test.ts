@@ -192,9 +192,13 @@ describe("searching", () => {
       const { search } = yield* Sessions.Sessions
       const told = (text: unknown, options?: object) =>
         Effect.map(Effect.flip(search(text as string, options)), ({ message }) => message)
-      for (const text of ["", " \n", "!?", 7, undefined]) {
+      for (const text of ["", " \n", "!?"]) {
         assert.strictEqual(yield* told(text), "Invalid input at text: it has no words.")
       }
+      for (const text of [7, undefined]) {
+        assert.strictEqual(yield* told(text), "Invalid input at text: it is not a text.")
+      }
+      assert.strictEqual(yield* told("x ".repeat(10_001)), "Invalid input at text: it is longer than 20000 characters.")
       const many = Array.from({ length: 101 }, (_, i) => `w${i}`).join(" ")
       assert.strictEqual(yield* told(many), "Invalid input at text: it has more than 100 words.")
       for (const limit of [0, -1, 1.5, 1_001, Number.NaN, "5", null]) {

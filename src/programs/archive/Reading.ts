@@ -5,7 +5,7 @@ import * as Either from "effect/Either"
 import { Conversation } from "../../services/Conversation.js"
 import type { Entry } from "../../services/Entry.js"
 import { InvalidExport } from "../../services/Errors.js"
-import { clean } from "../../services/Json.js"
+import { clean, frameProblem } from "../../services/Json.js"
 import { exactEntryOf } from "../../services/Record.js"
 import * as SessionId from "../../services/SessionId.js"
 import { isMeant, readHeader, type Told } from "./header.js"
@@ -49,13 +49,16 @@ export class Reading {
   }
 
   private take(line: string): string | undefined {
+    if (typeof line !== "string") return "it is no text"
     if (line.length > maxLine) return `it is longer than ${maxLine} characters`
-    if (line.trim() === "") {
+    if (!/\S/.test(line)) {
       this.blank ??= this.line
       return undefined
     }
     // Blank lines are taken at the end only.
     if (this.blank !== undefined) return empty
+    const outside = frameProblem(line)
+    if (outside !== undefined) return outside
     let parsed: unknown
     try {
       parsed = JSON.parse(line)

@@ -1,11 +1,13 @@
 /**
  * Sessions from the lines of an export.
  */
+import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import {
   InvalidExport,
+  InvalidInput,
   type InvalidSessionId,
   type SessionAlreadyExists,
   type SessionNotFound,
@@ -15,6 +17,7 @@ import { Ids } from "../../services/Ids.js"
 import * as SessionId from "../../services/SessionId.js"
 import { type Begun, SessionStore } from "../../services/SessionStore.js"
 import * as Usage from "../../services/Usage.js"
+import { plainOptions } from "../input.js"
 import { type Read, Reading } from "./Reading.js"
 import { renamed } from "./rename.js"
 import { endsOf, usageOf } from "./settle.js"
@@ -40,10 +43,11 @@ export interface ImportedSession {
 }
 
 /** What keeps an export from being taken. */
-export type ImportError = InvalidExport | InvalidSessionId | SessionAlreadyExists | SessionStoreError
+export type ImportError = InvalidInput | InvalidExport | InvalidSessionId | SessionAlreadyExists | SessionStoreError
 
-/** How many lines are looked at without a pause. */
+/** How many lines are looked at without a pause, and how much of them, in UTF-16 code units. */
 const atOnce = 64
+const sizeAtOnce = 500_000
 
 /**
  * Creates the sessions of an export, or of several behind each other: all, or none where one of its lines is not what it
@@ -57,21 +61,20 @@ const atOnce = 64
  */
 export const importSessions = <E = never, R = never>(
   lines: Stream.Stream<string, E, R> | Iterable<string>,
-  { as }: ImportOptions = {}
+  given?: ImportOptions
 ): Effect.Effect<Imported, E | ImportError, R | SessionStore> =>
   Effect.suspend((): Effect.Effect<Imported, E | ImportError, R | SessionStore> => {
+    const options = plainOptions(given)
+    if (options instanceof InvalidInput) return options
+    const as = options?.as
     const problem = as === undefined ? undefined : SessionId.check(as)
     if (problem !== undefined) return problem
+    const stream = streamOf(lines)
+    if (stream === undefined) {
+      return new InvalidInput({ path: "lines", reason: "they are neither a text, nor an Iterable, nor a Stream" })
+    }
     const reading = new Reading(as !== undefined)
-    const all = Stream.runForEachChunk(streamOf(lines), (chunk) =>
-      Effect.suspend(() => {
-        for (const line of chunk) {
-          const wrong = reading.add(line)
-          if (wrong !== undefined) return wrong
-        }
-        return Effect.yieldNow()
-      })
-    )
+    const all = Stream.runForEachChunk(stream, (chunk) => readAll(reading, Chunk.toReadonlyArray(chunk), 0))
     return Effect.flatMap(all, (): Effect.Effect<Imported, ImportError, SessionStore> => {
       const read = reading.end()
       if (read instanceof InvalidExport) return read
@@ -79,9 +82,33 @@ export const importSessions = <E = never, R = never>(
     })
   })
 
-const streamOf = <E, R>(lines: Stream.Stream<string, E, R> | Iterable<string>): Stream.Stream<string, E, R> => {
+/** Takes lines from one on, with a pause after as much as may be looked at without one. */
+const readAll = (reading: Reading, lines: ReadonlyArray<string>, from: number): Effect.Effect<void, InvalidExport> =>
+  Effect.suspend(() => {
+    let size = 0
+    for (let i = from; i < lines.length; i++) {
+      const line = lines[i]!
+      const wrong = reading.add(line)
+      if (wrong !== undefined) return wrong
+      size += line.length
+      if (size > sizeAtOnce) return Effect.zipRight(Effect.yieldNow(), readAll(reading, lines, i + 1))
+    }
+    return Effect.yieldNow()
+  })
+
+/** `undefined` where they are no lines. */
+const streamOf = <E, R>(
+  lines: Stream.Stream<string, E, R> | Iterable<string>
+): Stream.Stream<string, E, R> | undefined => {
   if (typeof lines === "string") return Stream.rechunk(Stream.fromIterable(lines.split("\n")), atOnce)
-  return Stream.rechunk(Stream.StreamTypeId in lines ? lines : Stream.fromIterable(lines), atOnce)
+  if (typeof lines !== "object" || lines === null) return undefined
+  try {
+    if (Stream.StreamTypeId in lines) return Stream.rechunk(lines, atOnce)
+    return Symbol.iterator in lines ? Stream.rechunk(Stream.fromIterable(lines), atOnce) : undefined
+  } catch {
+    // A proxy that fails at being looked at is none.
+    return undefined
+  }
 }
 
 const store = (
