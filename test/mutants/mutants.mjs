@@ -4,6 +4,7 @@
  */
 import { durable } from "./durable.mjs"
 import { engine } from "./engine.mjs"
+import { histories } from "./history.mjs"
 import { kernel } from "./kernel.mjs"
 import { limits } from "./limits.mjs"
 import { loop } from "./loop.mjs"
@@ -27,5 +28,6 @@ export const mutants = [
   ...tools,
   ...workspaces,
   ...tree,
+  ...histories,
   ...virtuals
 ]

@@ -113,3 +113,27 @@ describe("the gate", () => {
     )
   })
 })
+
+describe("a text that is not parsed yet", () => {
+  it("is refused where it would take long, and a short one is not looked at", () => {
+    const much = "there is too much of it"
+    const deep = "it is nested deeper than 128 levels"
+    const pad = " ".repeat(200_000)
+    const cases: ReadonlyArray<readonly [string, string | undefined]> = [
+      ["[".repeat(100_000), undefined],
+      [pad + "[".repeat(128), undefined],
+      [pad + "[".repeat(129), deep],
+      [pad + '{"a":'.repeat(129), deep],
+      [`${pad}${"[{}]".repeat(200)}`, undefined],
+      [`${pad}[${"0,".repeat(999_998)}0]`, undefined],
+      [`${pad}[${"0,".repeat(1_000_001)}0]`, much],
+      [" ".repeat(4_000_001), much],
+      // Nothing counts within a string, which ends where it does.
+      [`${pad}"${"[".repeat(1_000)}"`, undefined],
+      [`${pad}"\\"${"[".repeat(1_000)}"`, undefined],
+      [`${pad}"\\\\"${"[".repeat(1_000)}`, deep],
+      [`${pad}"${"[".repeat(5_000_000)}`, undefined]
+    ]
+    for (const [text, reason] of cases) assert.strictEqual(Json.frameProblem(text), reason, text.slice(-20))
+  })
+})
