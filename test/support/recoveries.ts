@@ -74,6 +74,7 @@ export const problems = (kept: Kept): ReadonlyArray<string> => {
       const next = entries[i + 1]
       const goesBack = entry._tag === "HeadMoved" && next?._tag === "OperationStarted"
       if (goesBack && running === undefined && next.operationId === entry.operationId) continue
+      if ((entry._tag === "HeadMoved" || entry._tag === "Label") && running === undefined) continue
       if (entry._tag === "OperationStarted") {
         if (running !== undefined) wrong.push(`${id}: ${entry.operationId} started within ${running}`)
         running = entry.operationId
@@ -91,10 +92,14 @@ export const problems = (kept: Kept): ReadonlyArray<string> => {
     if (running !== undefined) wrong.push(`${id}: ${running} has no end`)
     for (const [call, ends] of calls) if (ends !== 1) wrong.push(`${id}: call ${call} has ${ends} ends`)
     for (const [task, ends] of links) if (ends !== 1) wrong.push(`${id}: task ${task} has ${ends} ends`)
-    for (const problem of Messages.problems(Conversation.fold(entries))) wrong.push(`${id}: ${problem}`)
+    for (const problem of Messages.problems(messagesOf(entries))) wrong.push(`${id}: ${problem}`)
   }
   return wrong
 }
+
+/** What a model would be sent: its head may have been moved to anywhere. */
+const messagesOf = (entries: ReadonlyArray<Entry.Entry>) =>
+  Conversation.Conversation.at(entries, entries.length === 0 ? null : entries.length).messages()
 
 /** Runs of calls that were made twice and may not be. */
 export const doubled = (runs: ReadonlyArray<Effected>): ReadonlyArray<string> => {

@@ -87,8 +87,8 @@ export const withFault = (store: (folder: string) => Life["store"], fault: Fault
     )
   )
 
-/** The session that the canary was sent to, and all below it; `other` is left as its own step has left it. */
-const isSettled = (id: string): boolean => id !== "other" && !id.startsWith("task:other")
+/** The session that the canary was sent to, and all below it; others are left as their own step has left them. */
+const isSettled = (id: string): boolean => id === "s" || id.startsWith("task:s:") || id.startsWith("task:task:s:")
 
 export const actions = (
   store: (folder: string) => Life["store"],

@@ -35,7 +35,7 @@ const bought = (kept: Snapshot): ReadonlySet<string> => {
   for (const { entries } of kept.values()) {
     entries.forEach((entry, i) => {
       if (entry._tag !== "Assistant" || entry.finish === "interrupted" || entry.model === "") return
-      digests.add(digestOf(Conversation.fold(entries.slice(0, i))))
+      digests.add(digestOf(Conversation.Conversation.at(entries, i === 0 ? null : i).messages()))
     })
   }
   return digests
@@ -131,7 +131,9 @@ const effects = (done: ReadonlyArray<Effected>, kept: Snapshot): ReadonlyArray<s
   const had = new Set(done.map(({ key, tool }) => `${tool} ${key}`))
   for (const [id, { entries, row }] of kept) {
     for (const entry of entries) {
-      if (entry._tag !== "ToolSettled" || entry.outcome !== "success") continue
+      if (entry._tag !== "ToolSettled" || entry.outcome !== "success" || entry.replayed !== undefined) continue
+      // It is the other session's.
+      if (row.origin !== null && entry.id <= row.origin.entry) continue
       if (!onlyOnce.has(entry.name) && entry.name !== "pay") continue
       const key = JSON.stringify([id, row.incarnation, entry.operationId, entry.callId])
       if (!had.has(`${entry.name} ${key}`)) wrong.push(`${id}: ${entry.name} succeeded and was never done`)

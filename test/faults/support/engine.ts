@@ -11,7 +11,7 @@ import { SqlSessionStore } from "effect-baton/sql"
 import { type SqliteClient, SqliteSessionStore } from "effect-baton/sqlite"
 import { Failpoints } from "effect-baton/testing"
 import { type Ledgers, openLedgers } from "./ledger.js"
-import { actors, perform, type Stage } from "./scenario.js"
+import { actors, perform, sessionNames, type Stage } from "./scenario.js"
 
 type Points = Context.Tag.Service<Failpoints.Failpoint>
 
@@ -154,7 +154,9 @@ export const firstLife = (life: Omit<Life, "isFirst">) =>
 export const recover = ({ actors: { agent }, sessions, store }: Started) =>
   Effect.gen(function* () {
     yield* atRest({ agent, sessions, store }, "s")
-    if ((yield* store.get("other")) !== undefined) yield* atRest({ agent, sessions, store }, "other")
+    for (const id of sessionNames) {
+      if (id !== "s" && (yield* store.get(id)) !== undefined) yield* atRest({ agent, sessions, store }, id)
+    }
     return yield* sessions.open({ id: "s", agent })
   })
 

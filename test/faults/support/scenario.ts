@@ -135,6 +135,9 @@ interface Told {
   readonly entries?: { readonly from: number; readonly to: number }
 }
 
+/** The sessions of the scenario. */
+export const sessionNames = ["s", "other", "fork", "what"]
+
 /** The steps of the scenario, in order. Each fails or completes by itself. */
 export const steps = (
   sessions: Context.Tag.Service<Sessions.Sessions>,
@@ -154,7 +157,12 @@ export const steps = (
   remove: Effect.gen(function* () {
     const other = yield* sessions.open({ id: "other", agent })
     yield* other.prompt("dig elsewhere")
+    const fork = yield* other.fork("fork")
+    yield* fork.label("dug")
     yield* sessions.remove("other")
+    // What is shared with it is there without it.
+    yield* fork.whatIf("what", { from: null, input: "dig otherwise" })
+    yield* fork.moveTo(null)
     return { text: "removed" }
   }),
   slow: session.prompt("slow"),
