@@ -125,10 +125,10 @@ export const histories = [
     "go(earlier, rest, most)"
   ),
   inCompaction(
-    "summary: a piece that was refused is asked about again",
+    "summary: a piece that was refused is not cut",
     summary,
-    "Math.ceil(piece.length / 2)",
-    "piece.length"
+    "piece.length <= leastPiece ? error",
+    "piece.length > 0 ? error"
   ),
   inCompaction("summary: the one before may end its frame", summary, "${harmless(earlier)}", "${earlier}"),
   inCompaction("summary: a fence stays", summary, "(fenced?.[1] ?? text)", "text"),

@@ -471,6 +471,7 @@ describe("an import", () => {
     ["nothing", [], "1: there is no session"],
     ["nothing but blank lines", ["", " "], "1: there is no session"],
     ["no JSON", [secret], "1: it is no JSON"],
+    ["a line that is too long", [head(), "x".repeat(64_000_001)], "2: it is longer than 64000000 characters"],
     ["half a line", [head().slice(0, 40)], "1: it is no JSON"],
     ["a blank line between", [head(), "", start(1)], "2: it is empty"],
     ["an entry first", [start(1)], "1: an export begins with a session"],

@@ -10,14 +10,17 @@ import {
   Errors,
   Event,
   Ids,
+  Model,
   Script,
   Session,
   Sessions,
   SessionStore,
   Tool
 } from "effect-baton"
+import { SqliteSessionStore } from "effect-baton/sqlite"
 import { EventPairs } from "effect-baton/testing"
-import { echo, engine, open } from "../support/engine.js"
+import { echo, engine, engineOver, open } from "../support/engine.js"
+import { tempFolder } from "../support/folder.js"
 import { begin, gate, settle } from "../support/stage.js"
 import { engineOf, sameBytes, storeAfter, wrong } from "../support/tree.js"
 
@@ -71,34 +74,52 @@ const running = <A>(atStop: (session: Sessions.Session, stop: number) => Effect.
   })
 
 describe("a fork", () => {
-  it.scoped("of a session at rest shares its entries, goes on by itself, and leaves it as it was", () =>
-    Effect.gen(function* () {
-      const session = yield* open(plain)
-      yield* session.prompt("use")
-      const before = yield* session.history
-      const forked = yield* session.fork("f")
-      assert.deepInclude(forked, { id: "f", agent: "a", cwd: session.cwd })
-      assert.deepStrictEqual(yield* forked.history, before)
-      assert.strictEqual((yield* forked.prompt("more")).text, "about more")
-      yield* session.prompt("other")
-      const own = yield* forked.history
-      assert.deepStrictEqual(own.slice(0, before.length), before)
-      assert.deepStrictEqual(wrong(own), [])
-      assert.deepStrictEqual(
-        Conversation.fold(own).map(({ role }) => role),
-        ["user", "assistant", "tool", "assistant", "user", "assistant"]
+  const stores = [
+    ["memory", SessionStore.layerMemory],
+    [
+      "SQLite",
+      Layer.unwrapScoped(
+        Effect.map(tempFolder, (folder) => SqliteSessionStore.layer({ filename: `${folder}/sessions.db` }))
       )
-      const memory = yield* SessionStore.Memory
-      assert.deepInclude(memory.get("f")!.row, {
-        parent: null,
-        depth: 0,
-        agent: "a",
-        origin: { session: "s", entry: before.length }
-      })
-      assert.strictEqual(memory.get("f")!.shared, before.length)
-      assert.strictEqual((yield* session.history).length, before.length + 4)
-    }).pipe(Effect.provide(engine(script)))
-  )
+    ]
+  ] as const
+  for (const [name, store] of stores) {
+    it.scoped(`of a session at rest shares its entries, goes on by itself, and leaves it as it was, in ${name}`, () =>
+      Effect.gen(function* () {
+        const session = yield* open(plain)
+        yield* session.prompt("use")
+        const before = yield* session.history
+        const forked = yield* session.fork("f")
+        assert.deepInclude(forked, { id: "f", agent: "a", cwd: session.cwd })
+        assert.deepStrictEqual(yield* forked.history, before)
+        assert.strictEqual((yield* forked.prompt("more")).text, "about more")
+        yield* session.prompt("other")
+        const own = yield* forked.history
+        assert.deepStrictEqual(own.slice(0, before.length), before)
+        assert.deepStrictEqual(wrong(own), [])
+        assert.deepStrictEqual(
+          Conversation.fold(own).map(({ role }) => role),
+          ["user", "assistant", "tool", "assistant", "user", "assistant"]
+        )
+        const kept = yield* SessionStore.SessionStore
+        assert.deepInclude(yield* kept.get("f"), {
+          parent: null,
+          depth: 0,
+          agent: "a",
+          origin: { session: "s", entry: before.length }
+        })
+        const size = (yield* kept.measure).find((it) => it.row.id === "f")
+        assert.strictEqual(size?.entries, own.length - before.length)
+        assert.strictEqual((yield* session.history).length, before.length + 4)
+      }).pipe(
+        Effect.provide(
+          engineOver(
+            Layer.merge(Layer.fresh<SessionStore.SessionStore, unknown, never>(store), Model.layerScripted(script))
+          )
+        )
+      )
+    )
+  }
 
   it.scoped("of a session that nobody wrote to is one", () =>
     Effect.gen(function* () {
