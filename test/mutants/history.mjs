@@ -109,8 +109,8 @@ export const histories = [
   inCompaction(
     "summary: what is wrong with one is not told",
     summary,
-    "ask(earlier, piece, said.flaw)",
-    "ask(earlier, piece, undefined)"
+    ": ask(earlier, piece, length, said.flaw)",
+    ": ask(earlier, piece, length, undefined)"
   ),
   inCompaction(
     "summary: one that was cut is taken",
@@ -121,14 +121,14 @@ export const histories = [
   inCompaction(
     "summary: each piece is summarised by itself",
     summary,
-    "go(text, rest, most)",
-    "go(earlier, rest, most)"
+    "go(text, rest, most, length)",
+    "go(earlier, rest, most, length)"
   ),
   inCompaction(
     "summary: a piece that was refused is not cut",
     summary,
-    "piece.length <= leastPiece ? error",
-    "piece.length > 0 ? error"
+    "&& piece.length > leastPiece",
+    "&& piece.length > 1e9"
   ),
   inCompaction("summary: the one before may end its frame", summary, "${harmless(earlier)}", "${earlier}"),
   inCompaction("summary: a fence stays", summary, "(fenced?.[1] ?? text)", "text"),
