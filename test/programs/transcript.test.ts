@@ -246,7 +246,14 @@ describe("what anybody wrote", () => {
       "````\n```\n<b>\n   ````  \n<b>",
       "> ````\n> ```\n> <b>\n>    ````  \n> &lt;b>"
     ],
-    ["a fence within a list as what ends with the list", "- a\n  ```\n<b>", "> - a\n>   ```\n> &lt;b>"],
+    [
+      "a fence within a list behind the list",
+      "- a\n  ```\n  <b>\n  ```\n<b>",
+      "> - a\n> ```\n>   <b>\n>   ```\n> &lt;b>"
+    ],
+    ["the end of code that begins behind spaces", "   ```\n```\n<b>", "> ```\n> ```\n> &lt;b>"],
+    ["tildes behind spaces as well", " ~~~ a`b\n~~~\n![x](y)", "> ~~~ a`b\n> ~~~\n> !\\[x](y)"],
+    ["a fence behind four spaces as none", "    ```\n<b>", ">     ```\n> &lt;b>"],
     ["a fence that is none", "``` `\n<b>", "> ``` `\n> &lt;b>"],
     ["a fence of another kind within one", "~~~\n```\n<b>\n~~~\n<b>", "> ~~~\n> ```\n> <b>\n> ~~~\n> &lt;b>"],
     ["an end behind a tab as no end", "```\n\t```\n<b>\n```\n<b>", "> ```\n>     ```\n> <b>\n> ```\n> &lt;b>"],

@@ -40,10 +40,12 @@ export const quote = (text: string): ReadonlyArray<string> => {
         if (end.startsWith(fence.of) && end.length >= fence.length) fence = undefined
         return quoted(line)
       }
-      // Only what begins a line begins a block of the quotation itself: one in a list ends with the list.
-      const [, opened] = /^(`{3,})[^`]*$/.exec(line) ?? /^(~{3,})/.exec(line) ?? []
+      // What begins a line begins a block of the quotation itself: one in a list ends with the list. Behind spaces it may
+      // be either, and another fence then ends or begins one: there it is made to begin the line.
+      const start = line.replace(/^ {1,3}/, "")
+      const [, opened] = /^(`{3,})[^`]*$/.exec(start) ?? /^(~{3,})/.exec(start) ?? []
       if (opened !== undefined) fence = { of: opened[0]!, length: opened.length }
-      return quoted(opened === undefined ? inert(line) : line)
+      return quoted(opened === undefined ? inert(line) : start)
     })
 }
 
