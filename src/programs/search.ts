@@ -7,6 +7,7 @@ import type { Found, Hit, SearchOptions } from "../services/Search.js"
 import { type Hit as Stored, SessionStore } from "../services/SessionStore.js"
 import * as Words from "../services/Words.js"
 import { plainOptions } from "./input.js"
+import { pause } from "./pause.js"
 import { snippetOf } from "./snippet.js"
 
 /** How many hits a page has where nobody says, and at most. */
@@ -39,7 +40,7 @@ export const search = (
       Effect.flatMap(store.search({ words, session, after, limit }), ({ hits, next }) =>
         // A long result may take its time.
         Effect.map(
-          Effect.forEach(hits, (hit) => Effect.as(Effect.yieldNow(), hitOf(hit, wanted))),
+          Effect.forEach(hits, (hit) => Effect.map(pause, () => hitOf(hit, wanted))),
           (found) => ({
             hits: found,
             next

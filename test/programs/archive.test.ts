@@ -741,3 +741,35 @@ const changed = (line: string, n: number, value: unknown): string => {
   object[key] = value
   return JSON.stringify(whole)
 }
+
+/** How often the event loop came around while an effect ran. */
+const turnsIn = (effect: Effect.Effect<unknown, unknown>) =>
+  Effect.gen(function* () {
+    let turns = 0
+    const count = () => {
+      turns++
+      next = setImmediate(count)
+    }
+    let next = setImmediate(count)
+    yield* Effect.ensuring(
+      effect,
+      Effect.sync(() => clearImmediate(next))
+    )
+    return turns
+  })
+
+it.effect("long exports and imports leave the event loop free", () =>
+  memory(
+    Effect.gen(function* () {
+      const store = yield* SessionStore.SessionStore
+      const lines = [head()]
+      for (let id = 1; id < 2_049; id += 2) lines.push(start(id), settledLine(id + 1))
+      const within = Effect.provideService(SessionStore.SessionStore, store)
+      assert.isAtLeast(yield* turnsIn(within(Archive.importSessions(lines))), 32)
+      assert.isAtLeast(yield* turnsIn(within(Stream.runDrain(Archive.exportSession("s")))), 8)
+      // A few lines may be long.
+      const long = [head({ id: "t" }), ...lines.slice(1, 7)].map((line) => line + " ".repeat(1_000_000))
+      assert.isAtLeast(yield* turnsIn(within(Archive.importSessions(long))), 7)
+    })
+  )
+)

@@ -66,7 +66,7 @@ describe("histories on the command line", () => {
     await good(["prompt", "evil badgers"], cwd)
     assert.match(
       await good(["tree"], cwd),
-      /^main {2}baton · 11 entries\n├─ 1 ✔ prompt again, of otters\n└─ 5 ✔ prompt {2}◀ head evil badgers \(1 call\)\n$/
+      /^main {2}baton · 11 entries\n├─ 1 ✔ prompt again, of otters\n└─ 5 ✔ prompt evil badgers \(1 call\) {2}◀ head\n$/
     )
     const named = await did(cwd, "label", "first answer", "--at", "4")
     assert.strictEqual(named, 'Entry 4 of session "main" is named "first answer".\n')
@@ -294,7 +294,7 @@ describe("histories on the command line", () => {
     for (const args of [["move", "start"], ["rewind"], ["label", "x"]]) {
       assert.deepStrictEqual(await here(cwd, ...args), { code: 1, out: "", err: says })
     }
-    assert.match((await here(cwd, "tree")).out, /^main {2}baton · 2 entries\n└─ 1 … prompt {2}◀ head hang\n$/)
+    assert.match((await here(cwd, "tree")).out, /^main {2}baton · 2 entries\n└─ 1 … prompt hang {2}◀ head\n$/)
     assert.include((await here(cwd, "transcript")).out, "hang")
     assert.lengthOf(json((await here(cwd, "export")).out), 3)
     assert.include((await here(cwd, "search", "hang")).out, "main")

@@ -1,8 +1,7 @@
 /**
  * Long work in short pieces, so that other fibers and the event loop get their turn.
  */
-import { setImmediate } from "node:timers/promises"
-import * as Effect from "effect/Effect"
+export { pause } from "../../programs/pause.js"
 
 /** Counts the steps of a piece of work. */
 export class Pace {
@@ -21,6 +20,3 @@ export class Pace {
     return true
   }
 }
-
-/** One turn of the event loop; `Effect.yieldNow` would only let other fibers run. */
-export const pause: Effect.Effect<void> = Effect.promise(() => setImmediate())

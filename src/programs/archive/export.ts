@@ -10,6 +10,7 @@ import { Entry } from "../../services/Entry.js"
 import { type CorruptRecord, SessionNotFound, type SessionStoreError } from "../../services/Errors.js"
 import * as SessionId from "../../services/SessionId.js"
 import { type SessionRow, SessionStore } from "../../services/SessionStore.js"
+import { pause } from "../pause.js"
 import { headerLine } from "./header.js"
 import { printer } from "./print.js"
 
@@ -50,7 +51,7 @@ const entriesOf = (store: Store, { id, incarnation, nextSeq }: SessionRow): Stre
   Stream.paginateChunkEffect(1, (from) => {
     const to = Math.min(from + pageSize, nextSeq)
     if (from === to) return Effect.succeed([Chunk.empty<string>(), Option.none<number>()] as const)
-    return Effect.flatMap(store.read(id, incarnation, from, to - 1), (entries) =>
+    return Effect.flatMap(Effect.zipRight(pause, store.read(id, incarnation, from, to - 1)), (entries) =>
       // Entries never change: fewer are there only where the session is not any more.
       entries.length < to - from
         ? gone(id)

@@ -18,6 +18,7 @@ import * as SessionId from "../../services/SessionId.js"
 import { type Begun, SessionStore } from "../../services/SessionStore.js"
 import * as Usage from "../../services/Usage.js"
 import { plainOptions } from "../input.js"
+import { pause } from "../pause.js"
 import { type Read, Reading } from "./Reading.js"
 import { renamed } from "./rename.js"
 import { endsOf, usageOf } from "./settle.js"
@@ -45,9 +46,8 @@ export interface ImportedSession {
 /** What keeps an export from being taken. */
 export type ImportError = InvalidInput | InvalidExport | InvalidSessionId | SessionAlreadyExists | SessionStoreError
 
-/** How many lines are looked at without a pause, and how much of them, in UTF-16 code units. */
-const atOnce = 64
-const sizeAtOnce = 500_000
+/** How much is looked at without a pause: it takes about 10 ms. */
+const atOnce = { lines: 64, characters: 500_000 } as const
 
 /**
  * Creates the sessions of an export, or of several behind each other: all, or none where one of its lines is not what it
@@ -91,20 +91,20 @@ const readAll = (reading: Reading, lines: ReadonlyArray<string>, from: number): 
       const wrong = reading.add(line)
       if (wrong !== undefined) return wrong
       size += line.length
-      if (size > sizeAtOnce) return Effect.zipRight(Effect.yieldNow(), readAll(reading, lines, i + 1))
+      if (size > atOnce.characters) return Effect.zipRight(pause, readAll(reading, lines, i + 1))
     }
-    return Effect.yieldNow()
+    return pause
   })
 
 /** `undefined` where they are no lines. */
 const streamOf = <E, R>(
   lines: Stream.Stream<string, E, R> | Iterable<string>
 ): Stream.Stream<string, E, R> | undefined => {
-  if (typeof lines === "string") return Stream.rechunk(Stream.fromIterable(lines.split("\n")), atOnce)
+  if (typeof lines === "string") return Stream.rechunk(Stream.fromIterable(lines.split("\n")), atOnce.lines)
   if (typeof lines !== "object" || lines === null) return undefined
   try {
-    if (Stream.StreamTypeId in lines) return Stream.rechunk(lines, atOnce)
-    return Symbol.iterator in lines ? Stream.rechunk(Stream.fromIterable(lines), atOnce) : undefined
+    if (Stream.StreamTypeId in lines) return Stream.rechunk(lines, atOnce.lines)
+    return Symbol.iterator in lines ? Stream.rechunk(Stream.fromIterable(lines), atOnce.lines) : undefined
   } catch {
     // A proxy that fails at being looked at is none.
     return undefined
