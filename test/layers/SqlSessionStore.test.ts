@@ -426,6 +426,34 @@ const tables = (name: string, layer: Layer.Layer<Services, unknown>): void =>
         assert.deepStrictEqual(yield* counts(sql), [2, 730, 0, 0, 0, 730])
         assert.lengthOf(yield* search(store, "b"), 30)
       }))
+
+    test("a long session comes and goes while the event loop is free", (store, sql) =>
+      Effect.gen(function* () {
+        const long = Array.from({ length: 6_400 }, (_, i) => user(i + 1))
+        const a = { session: row("a"), base: null, entries: long }
+        const key = { id: "a", incarnation: "a-1" }
+        // 100 inserts, and 25 pieces that are made text before.
+        assert.isAtLeast(yield* turnsIn(store.begin([a])), 120)
+        yield* search(store, "entry")
+        yield* store.begin([{ session: row("b"), base: { ...key, seq: 1_500 }, entries: [] }])
+        let removed: ReadonlyArray<SessionStore.Removed> = []
+        const removal = Effect.map(store.remove([key], "me"), (them) => void (removed = them))
+        assert.isAtLeast(yield* turnsIn(removal), 10)
+        const bytes = long.reduce((sum, it) => sum + JSON.stringify(it).length, 0)
+        assert.deepStrictEqual(removed, [{ ...key, entries: 6_400, bytes }])
+        assert.deepStrictEqual(yield* counts(sql), [1, 1_500, 0, 1, 1, 1_500])
+        assert.lengthOf(yield* store.read("b", "b-1", 1), 1_500)
+      }))
+  })
+
+/** How often the event loop came around while an effect ran. */
+const turnsIn = (effect: Effect.Effect<unknown, unknown>) =>
+  Effect.gen(function* () {
+    let turns = 0
+    const others = yield* Effect.fork(Effect.forever(Effect.promise(async () => void (turns++, await setImmediate()))))
+    yield* effect
+    yield* Fiber.interrupt(others)
+    return turns
   })
 
 tables("SQLite", sqliteFresh)

@@ -142,9 +142,9 @@ export interface Statements {
   /** By place, key and the place again: less of the base is shared than was; gives its key. */
   readonly shareLess: string
   readonly unshare: string
-  /** By key: how many entries there are, and how many bytes. */
+  /** By key and place: how many entries the page behind it has, how many bytes, and where it ends. */
   readonly size: string
-  /** By key and place: those behind it. */
+  /** By key and two places: those behind the one, to the other. */
   readonly removeEntries: string
   readonly removeTexts: ReadonlyArray<string>
   /** By key: what is left of a session for its forks. */
@@ -226,7 +226,7 @@ export const statements = (
     sharedUpTo: flavour("SELECT max(upto) AS upto FROM baton_forks WHERE base = ?"),
     shareLess: flavour("UPDATE baton_forks SET upto = ? WHERE key = ? AND upto > ? RETURNING base"),
     unshare: flavour("DELETE FROM baton_forks WHERE key = ? RETURNING base"),
-    size: flavour(dialect.size),
+    size: dialect.size,
     removeEntries: dialect.removeEntries,
     removeTexts: dialect.removeTexts,
     leave: flavour(`INSERT INTO baton_remains (key, incarnation, next_seq, indexed)

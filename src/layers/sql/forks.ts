@@ -8,6 +8,7 @@
  */
 import type { Connection } from "@effect/sql/SqlConnection"
 import * as Effect from "effect/Effect"
+import type { Entry } from "../../services/Entry.js"
 import { SessionAlreadyExists, SessionNotFound, SessionOwned, SessionStoreError } from "../../services/Errors.js"
 import type { Begun, Removed, SessionKey } from "../../services/SessionStore.js"
 import { pause } from "../tools/pace.js"
@@ -48,13 +49,12 @@ export const begin = (
   database: Database,
   all: ReadonlyArray<Begun>
 ): Effect.Effect<void, SessionAlreadyExists | SessionNotFound | SessionStoreError> =>
-  Effect.suspend(() => {
-    if (all.length === 0) return Effect.void
-    const encoded = encode(all)
-    if (encoded instanceof SessionStoreError) return encoded
+  Effect.gen(function* () {
+    if (all.length === 0) return
+    const encoded = yield* encode(all)
     const { atOnce, dialect, rows } = database
     const { statements } = dialect
-    return atOnce("create", (connection) =>
+    yield* atOnce("create", (connection) =>
       Effect.gen(function* () {
         if (dialect.apart !== undefined) yield* rows(connection, dialect.apart)
         const ids = new Set<string>()
@@ -130,17 +130,37 @@ const writerOf = (
         : Effect.succeed({ key, upto })
   )
 
-const encode = (all: ReadonlyArray<Begun>): ReadonlyArray<ReadonlyArray<records.Stored>> | SessionStoreError => {
-  for (const { session } of all) {
-    const problem = sessionProblem(session)
-    if (problem !== undefined) return problem
-  }
+/** How many entries, or characters of them, are made text without a pause: it takes about 10 ms. */
+const encodedAtOnce = { entries: 256, characters: 4_000_000 } as const
+
+const encode = (
+  all: ReadonlyArray<Begun>
+): Effect.Effect<ReadonlyArray<ReadonlyArray<records.Stored>>, SessionStoreError> =>
+  Effect.gen(function* () {
+    for (const { session } of all) {
+      const problem = sessionProblem(session)
+      if (problem !== undefined) return yield* problem
+    }
+    const encoded: Array<ReadonlyArray<records.Stored>> = []
+    for (const { entries } of all) {
+      const texts: Array<records.Stored> = []
+      for (let characters = 0; texts.length < entries.length;) {
+        const text = stored(entries[texts.length]!)
+        if (text instanceof SessionStoreError) return yield* text
+        characters += text.body.length
+        if (texts.push(text) % encodedAtOnce.entries > 0 && characters < encodedAtOnce.characters) continue
+        characters = 0
+        yield* pause
+      }
+      encoded.push(texts)
+    }
+    return encoded
+  })
+
+const stored = (entry: Entry): records.Stored | SessionStoreError => {
   try {
-    const encoded = all.map(({ entries }) => entries.map((entry) => records.store(entry, entry.id)))
-    const isKept = encoded.every((entries) =>
-      entries.every(({ operation }) => operation === null || isPlain(operation))
-    )
-    return isKept ? encoded : unkept("create", "a name")
+    const text = records.store(entry, entry.id)
+    return text.operation === null || isPlain(text.operation) ? text : unkept("create", "a name")
   } catch (cause) {
     return new SessionStoreError({ operation: "create", reason: "an entry is no JSON", cause })
   }
@@ -171,8 +191,14 @@ export const remove = (
       }
       const removed: Array<Removed> = []
       for (const { id, incarnation, key } of there.values()) {
-        const [size] = yield* rows<Size>(connection, statements.size, key)
-        removed.push({ id, incarnation, entries: integer(size?.entries ?? 0), bytes: integer(size?.bytes ?? 0) })
+        let entries = 0
+        let bytes = 0
+        for (let page = yield* pageOf(database, connection, key, 0); page !== undefined;) {
+          entries += integer(page.entries)
+          bytes += integer(page.bytes)
+          page = yield* pageOf(database, connection, key, integer(page.last))
+        }
+        removed.push({ id, incarnation, entries, bytes })
         yield* rows(connection, statements.removeInbox, key)
         yield* rows(connection, statements.leave, key)
         yield* rows(connection, statements.removeSession, key)
@@ -192,16 +218,25 @@ export const remove = (
 
 interface Size {
   readonly entries: Integer
-  readonly bytes: Integer | null
+  readonly bytes: Integer
+  readonly last: Integer
 }
 
-/** Removes what no fork needs of a session that was removed. Gives its base, of which less may be needed then. */
-const cut = (
+/** The next entries that a session wrote; `undefined` where there are none. The event loop is free before. */
+const pageOf = (
   { dialect, rows }: Database,
   connection: Connection,
-  key: number
-): Effect.Effect<number | undefined, Failure> =>
+  key: Integer,
+  after: number
+): Effect.Effect<Size | undefined, Failure> =>
+  Effect.map(Effect.zipRight(pause, rows<Size>(connection, dialect.statements.size, key, after)), ([page]) =>
+    page === undefined || integer(page.entries) === 0 ? undefined : page
+  )
+
+/** Removes what no fork needs of a session that was removed. Gives its base, of which less may be needed then. */
+const cut = (database: Database, connection: Connection, key: number): Effect.Effect<number | undefined, Failure> =>
   Effect.gen(function* () {
+    const { dialect, rows } = database
     const { statements } = dialect
     const [remains] = yield* rows<Pick<Row, "next_seq">>(connection, statements.left, key)
     // It is somebody's still.
@@ -209,8 +244,11 @@ const cut = (
     const [shared] = yield* rows<{ readonly upto: Integer | null }>(connection, statements.sharedUpTo, key)
     const needed = shared === undefined || shared.upto === null ? 0 : integer(shared.upto)
     if (needed === integer(remains.next_seq) - 1 && needed > 0) return undefined
-    for (const text of statements.removeTexts) yield* rows(connection, text, key, needed)
-    yield* rows(connection, statements.removeEntries, key, needed)
+    for (let page = yield* pageOf(database, connection, key, needed); page !== undefined;) {
+      for (const text of statements.removeTexts) yield* rows(connection, text, key, needed, page.last)
+      yield* rows(connection, statements.removeEntries, key, needed, page.last)
+      page = yield* pageOf(database, connection, key, needed)
+    }
     type Freed = { readonly base: Integer }
     const [freed] =
       needed === 0

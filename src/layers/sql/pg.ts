@@ -239,9 +239,11 @@ export const dialect: Dialect = {
       WHERE s.id = ? AND s.incarnation = ? ORDER BY e.seq DESC`,
     operationShared: `SELECT seq, body FROM baton_entries
       WHERE operation = $1 AND session = $2 AND seq BETWEEN $3 AND $4 ORDER BY seq DESC`,
-    size: "SELECT count(*) AS entries, sum(octet_length(body)) AS bytes FROM baton_entries WHERE session = ?",
-    removeEntries: "DELETE FROM baton_entries WHERE session = $1 AND seq > $2",
-    removeTexts: ["DELETE FROM baton_texts WHERE session = $1 AND seq > $2"]
+    size: `SELECT count(*) AS entries, sum(bytes) AS bytes, max(seq) AS last FROM (
+      SELECT seq, octet_length(body) AS bytes FROM baton_entries
+      WHERE session = $1 AND seq > $2 ORDER BY seq LIMIT ${pageSize}) AS e`,
+    removeEntries: "DELETE FROM baton_entries WHERE session = $1 AND seq > $2 AND seq <= $3",
+    removeTexts: ["DELETE FROM baton_texts WHERE session = $1 AND seq > $2 AND seq <= $3"]
   }),
   append: (sql, _own, writes) => {
     const [first] = writes

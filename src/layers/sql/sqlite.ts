@@ -231,8 +231,8 @@ function* index(all: ReadonlyArray<Indexed>): Script<ReadonlyArray<Integer>> {
 
 const begin = "BEGIN IMMEDIATE"
 
-/** The texts of a session's entries behind a place. */
-const textsBehind = `FROM baton_texts WHERE place > (?1 << ${placeBits}) | ?2 AND place <= (?1 << ${placeBits}) | ${placeMask}`
+/** The texts of a session's entries behind a place, to another one. */
+const textsBehind = `FROM baton_texts WHERE place > (?1 << ${placeBits}) | ?2 AND place <= (?1 << ${placeBits}) | ?3`
 
 /** Behind all numbers. */
 const highest = 2n ** 63n - 1n
@@ -267,10 +267,12 @@ export const dialect: Dialect = {
       WHERE s.id = ? AND s.incarnation = ? ORDER BY e.place DESC`,
     operationShared: `SELECT place & ${placeMask} AS seq, body FROM baton_entries
       WHERE operation = ?1 AND place BETWEEN (?2 << ${placeBits}) | ?3 AND (?2 << ${placeBits}) | ?4 ORDER BY place DESC`,
-    size: `SELECT count(*) AS entries, sum(octet_length(body)) AS bytes FROM baton_entries
-      WHERE place BETWEEN (?1 << ${placeBits}) AND (?1 << ${placeBits}) | ${placeMask}`,
+    size: `SELECT count(*) AS entries, sum(bytes) AS bytes, max(place) & ${placeMask} AS last FROM (
+      SELECT place, octet_length(body) AS bytes FROM baton_entries
+      WHERE place > (?1 << ${placeBits}) | ?2 AND place <= (?1 << ${placeBits}) | ${placeMask}
+      ORDER BY place LIMIT ${pageSize})`,
     removeEntries: `DELETE FROM baton_entries
-      WHERE place > (?1 << ${placeBits}) | ?2 AND place <= (?1 << ${placeBits}) | ${placeMask}`,
+      WHERE place > (?1 << ${placeBits}) | ?2 AND place <= (?1 << ${placeBits}) | ?3`,
     removeTexts: [`DELETE FROM baton_words WHERE rowid IN (SELECT number ${textsBehind})`, `DELETE ${textsBehind}`]
   }),
   append: (sql, own, writes) =>
