@@ -364,6 +364,19 @@ const tables = (name: string, layer: Layer.Layer<Services, unknown>): void =>
         assert.lengthOf(yield* store.read("c", "c-1", 1), 3)
       }))
 
+    test("a session whose last record cannot be read is as old as what can be read before it", (store, sql) =>
+      Effect.gen(function* () {
+        yield* store.begin([root("a", 150)])
+        yield* store.begin([{ ...fork("a", 5, "b", 0), entries: [] }])
+        const ages = Effect.map(store.measure, (all) => all.map(({ activeAt }) => activeAt))
+        const created = row("a").createdAt
+        assert.deepStrictEqual(yield* ages, [150, 5])
+        yield* sql`UPDATE baton_entries SET body = 'x' WHERE body LIKE '%a 150"%' OR body LIKE '%a 5"%'`
+        assert.deepStrictEqual(yield* ages, [149, 4])
+        yield* sql`UPDATE baton_entries SET body = 'x'`
+        assert.deepStrictEqual(yield* ages, [created, created])
+      }))
+
     test("a shared record that cannot be read is told by each that shares it, and by no other", (store, sql) =>
       Effect.gen(function* () {
         yield* store.begin([root("a", 4)])

@@ -15,7 +15,8 @@ import { type CommitFailed, transaction } from "./transaction.js"
 /**
  * Makes the tables where they are not there. A database of another format is left as it is: it is only read before.
  * There was no database before format 2; one of format 2 or 3 is taken over: its entries are those of this one as well,
- * and its tables have what they lack added.
+ * and its tables have what they lack added. An older version that has it open then can still write entries, and removes
+ * no session any more.
  */
 export const prepare = (
   connection: Connection,

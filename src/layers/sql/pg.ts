@@ -39,7 +39,17 @@ const added = [
 const changes = [
   `ALTER TABLE baton_sessions ADD COLUMN origin ${text}, ADD COLUMN origin_entry bigint,
     ADD COLUMN shared bigint NOT NULL DEFAULT 0, ADD COLUMN indexed bigint NOT NULL DEFAULT 0`,
-  ...added
+  ...added,
+  // An older version may have the database open, and would remove what forks share.
+  `CREATE FUNCTION baton_sessions_left() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      IF NOT EXISTS (SELECT 1 FROM baton_remains WHERE key = OLD.key) THEN
+        RAISE EXCEPTION 'a newer version of Baton has taken this database over';
+      END IF;
+      RETURN OLD;
+    END $$`,
+  `CREATE TRIGGER baton_sessions_left BEFORE DELETE ON baton_sessions
+    FOR EACH ROW EXECUTE FUNCTION baton_sessions_left()`
 ]
 
 const tables = [

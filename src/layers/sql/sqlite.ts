@@ -52,7 +52,11 @@ const changes = [
   "ALTER TABLE baton_sessions ADD COLUMN origin_entry INTEGER",
   "ALTER TABLE baton_sessions ADD COLUMN shared INTEGER NOT NULL DEFAULT 0",
   "ALTER TABLE baton_sessions ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0",
-  ...added
+  ...added,
+  // An older version may have the database open, and would remove what forks share.
+  `CREATE TRIGGER baton_sessions_left BEFORE DELETE ON baton_sessions
+    WHEN NOT EXISTS (SELECT 1 FROM baton_remains WHERE key = OLD.key)
+    BEGIN SELECT RAISE(ABORT, 'a newer version of Baton has taken this database over'); END`
 ]
 
 const tables = [

@@ -124,6 +124,30 @@ describe("the format of a database", () => {
   it.scoped("a database of format 2 opens, and has what was written", () => opens(2, 10))
   it.scoped("a database of format 3 opens, and has what was written", () => opens(3, 11))
 
+  it.scoped("an older version that has the database open takes no entries away that forks share", () =>
+    Effect.gen(function* () {
+      const filename = yield* file
+      const older = new Libsql(filename)
+      older.exec(fixture("format-3.sqlite.sql"))
+      yield* Effect.addFinalizer(() => Effect.sync(() => older.close()))
+      yield* Effect.gen(function* () {
+        const store = yield* SessionStore.SessionStore
+        const base = { id: "every kind", incarnation: "every kind-1" }
+        const before = yield* store.read(base.id, base.incarnation, 1)
+        yield* store.begin([{ session: row("fork"), base: { ...base, seq: before.length }, entries: [] }])
+        // As it removes a session.
+        const remove = older.transaction(() => {
+          older.prepare("DELETE FROM baton_entries").run()
+          older.prepare("DELETE FROM baton_sessions WHERE id = 'every kind'").run()
+        })
+        assert.throws(() => remove(), /a newer version of Baton has taken this database over/)
+        assert.deepStrictEqual(yield* store.read(base.id, base.incarnation, 1), before)
+        yield* store.remove([base], "me")
+        assert.deepStrictEqual(yield* store.read("fork", "fork-1", 1), before)
+      }).pipe(Effect.provide(SqliteSessionStore.layer({ filename })))
+    })
+  )
+
   postgres.describePostgres("on Postgres", () =>
     it.scoped("a database of format 3 opens, of several processes too, and has what was written", () =>
       Effect.gen(function* () {
@@ -151,6 +175,9 @@ describe("the format of a database", () => {
           assert.deepStrictEqual(yield* sql`SELECT format FROM baton_format`, [{ format: 4 }])
           const base = { id: "cut off 😀", incarnation: "cut off 😀-1", seq: 2 }
           yield* store.begin([{ session: row("fork", { origin: { session: base.id, entry: 2 } }), base, entries: [] }])
+          // As an older version removes a session.
+          const refused = yield* Effect.flip(sql`DELETE FROM baton_sessions WHERE id = ${base.id}`)
+          assert.match(String(refused.cause), /a newer version of Baton has taken this database over/)
           yield* store.remove([base], "me")
           const { hits } = yield* store.search({ words: ["diff"], limit: 5 })
           assert.deepStrictEqual(
