@@ -2,11 +2,13 @@
  * What sessions take.
  */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type { SessionStoreError } from "../../services/Errors.js"
-import type { Measured } from "../../services/SessionStore.js"
+import type { Measured, SessionRow } from "../../services/SessionStore.js"
 import { pause } from "../tools/pace.js"
 import type { Database } from "./Database.js"
 import { pageSize, type Range } from "./Dialect.js"
+import { read } from "./histories.js"
 import { type Integer, integer, type Row, sessionRow } from "./rows.js"
 
 /** How many places are counted at once: it takes SQLite about 10 ms, in which the event loop stands still. */
@@ -17,12 +19,9 @@ const lastAtOnce = 100
 
 type MeasuredRow = Row & { readonly shared: Integer; readonly base: Integer | null }
 
-export const measure = ({
-  dialect,
-  rows,
-  using
-}: Database): Effect.Effect<ReadonlyArray<Measured>, SessionStoreError> =>
+export const measure = (database: Database): Effect.Effect<ReadonlyArray<Measured>, SessionStoreError> =>
   Effect.gen(function* () {
+    const { dialect, rows, using } = database
     const { statements } = dialect
     const ranged = <A>(text: string, ranges: ReadonlyArray<Range>) =>
       Effect.zipRight(
@@ -63,7 +62,8 @@ export const measure = ({
       }
       for (const [i, it] of page.entries()) {
         const row = sessionRow(it)
-        all.push({ row, activeAt: active.get(i) ?? row.createdAt, ...sizes[i]! })
+        const activeAt = active.get(i) ?? (yield* timeBefore(database, row)) ?? row.createdAt
+        all.push({ row, activeAt, ...sizes[i]! })
       }
       const end = page.at(-1)
       if (end === undefined || page.length < pageSize) return all
@@ -105,6 +105,21 @@ const lastOf = ({ base, key, next_seq, shared }: MeasuredRow): Range | undefined
   if (end === 0) return undefined
   return { key: end > integer(shared) ? key : base!, from: end, to: end }
 }
+
+/** When the last of the entries before a session's last one was made that can be read, if that is one of a few. */
+const timeBefore = (
+  database: Database,
+  { id, incarnation, nextSeq }: SessionRow
+): Effect.Effect<number | undefined, SessionStoreError> =>
+  Effect.gen(function* () {
+    for (let seq = nextSeq - 2; seq > 0 && seq > nextSeq - 2 - lastAtOnce; seq--) {
+      const found = yield* Effect.either(read(database, id, incarnation, seq, seq))
+      if (Either.isRight(found)) return found.right[0]?.at
+      if (found.left._tag === "SessionStoreError") return yield* found.left
+      yield* pause
+    }
+    return undefined
+  })
 
 /** When an entry was made; `undefined` where it cannot be read. */
 const timeOf = (body: string): number | undefined => {
