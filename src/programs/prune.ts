@@ -160,7 +160,8 @@ const treesOf = (measured: ReadonlyArray<Measured>): ReadonlyArray<Tree> => {
   return Array.from(trees, ([{ row: root }, all]) => ({
     root,
     all,
-    activeAt: Math.max(...all.map(({ activeAt }) => activeAt)),
+    // A fork may have been made later than what it ends with.
+    activeAt: all.reduce((last, { activeAt, row }) => Math.max(last, activeAt, row.createdAt), -Infinity),
     entries: all.reduce((sum, { entries }) => sum + entries, 0),
     bytes: all.reduce((sum, { bytes }) => sum + bytes, 0)
   })).toSorted((a, b) => a.activeAt - b.activeAt)

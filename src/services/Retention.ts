@@ -16,7 +16,7 @@ export interface Removed {
 
 /**
  * What is to go: at least one limit. A session stands with those of its tasks for one, its tree: its age is that of the
- * last entry of any of them, and what was used last is kept longest.
+ * last entry of any of them, or of its creation where that is later, and what was used last is kept longest.
  */
 export interface PruneOptions {
   /** Removes what was used last longer ago than this. A number is milliseconds. */
@@ -36,7 +36,7 @@ export interface PrunedTree extends Removed {
   readonly id: string
   /** The limit that it was beyond. */
   readonly reason: "age" | "count" | "bytes"
-  /** When something was written in it last, in milliseconds since the epoch. */
+  /** When something was written in it last, or it was created, in milliseconds since the epoch. */
   readonly activeAt: number
 }
 

@@ -38,6 +38,23 @@ describe("removing", () => {
 })
 
 describe("pruning", () => {
+  it.effect("leaves a fork that was made lately, however old the entry is at which", () =>
+    Effect.gen(function* () {
+      const sessions = yield* Sessions.Sessions
+      yield* live("old", [{ does: "say", text: "x" }])
+      const session = yield* open(agent, "old")
+      const last = (yield* session.history).at(-1)!
+      yield* TestClock.adjust(5_000)
+      yield* session.fork("young", last.id)
+      const { removed } = yield* sessions.prune({ olderThan: 1_000 })
+      assert.deepStrictEqual(
+        removed.map(({ id }) => id),
+        ["old"]
+      )
+      assert.deepStrictEqual(yield* left, ["young"])
+    }).pipe(Effect.provide(engine(script)))
+  )
+
   it.effect("by age removes what was used last before, with the sessions of its tasks, the oldest first", () =>
     Effect.gen(function* () {
       const sessions = yield* Sessions.Sessions
