@@ -181,6 +181,24 @@ const both = (name: string, layer: Layer.Layer<Services, unknown>): void =>
       }))
     let previous = "-"
 
+    test("what had arrived of a reply and cannot be read is none, and harms no other session", (store, sql) =>
+      Effect.gen(function* () {
+        yield* store.create(row("s"))
+        yield* store.create(row("t"))
+        yield* store.append(append("s", 1, { partial: "so far" }))
+        for (const partial of ['"so f', "", "7", '{"__proto__":1}']) {
+          yield* sql`UPDATE baton_sessions SET partial = ${partial} WHERE id = 's'`
+          assert.deepStrictEqual(
+            (yield* store.list()).map(({ id, partial }) => [id, partial]),
+            [
+              ["s", null],
+              ["t", null]
+            ]
+          )
+        }
+      }))
+
+
     test("histories of any length and any texts come back as they were, from any place", (store) =>
       Effect.promise(() =>
         fc.assert(

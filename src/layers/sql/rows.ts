@@ -52,11 +52,21 @@ export const sessionRow = (row: Row): SessionRow => ({
     row.running_id === null || row.running_kind === null
       ? null
       : { operationId: row.running_id, kind: row.running_kind, since: Number(row.running_since) },
-  partial: row.partial === null ? null : (JSON.parse(row.partial) as string),
+  partial: row.partial === null ? null : partialOf(row.partial),
   inbox: integer(row.inbox),
   origin:
     row.origin === null || row.origin_entry === null ? null : { session: row.origin, entry: integer(row.origin_entry) }
 })
+
+/** What had arrived of a reply; none where that cannot be read, which is not part of the history. */
+const partialOf = (text: string): string | null => {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === "string" ? value : null
+  } catch {
+    return null
+  }
+}
 
 /** Whether a database keeps a text as it is. `false` for half a surrogate pair and for NUL: no name has them. */
 export const isPlain = (text: string): boolean => text.isWellFormed() && !text.includes("\0")
