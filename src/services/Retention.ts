@@ -8,7 +8,7 @@ import type { SessionRow } from "./SessionStore.js"
 export interface Removed {
   /** The session and those of its tasks, at whatever depth. */
   readonly sessions: ReadonlyArray<string>
-  /** What was stored for them alone: what a fork shares with one of them stays. */
+  /** What was written to them. What a fork shares with one of them is counted here, and stays stored for the fork. */
   readonly entries: number
   /** Of those entries as JSON, in UTF-8. */
   readonly bytes: number

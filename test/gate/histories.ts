@@ -423,6 +423,7 @@ const header = JSON.stringify({
   ...{ baton: "session", format: 4 },
   session: { id: "in", agent: "a", cwd: ".", parent: null, depth: 0, createdAt: 1, origin: null }
 })
+const ending = `{"baton":"end","sessions":1}`
 const start = (more: string): string =>
   `{"_tag":"OperationStarted","id":1,"parentId":null,"at":0,"operationId":"o","kind":"prompt"${more}}`
 
@@ -465,7 +466,9 @@ export const imports = sink(
     ["R", "30 million values", () => [`[${"0,".repeat(30_000_000)}0]`], /too much/],
     ["R", "10^6 quotes", () => [`"${'\\"'.repeat(1_000_000)}`], /line 1/i],
     ["R", "10^6 slashes", () => [`"${"\\".repeat(1_000_001)}"`], /line 1/i],
-    ["A", "a session", () => [header, start("")]],
-    ["A", "a name with half of a pair", () => [header, start(`,"key":"\\ud83d"`)]]
+    ["R", "a session that was cut off", () => [header, start("")], /line 3.*cut off/i],
+    ["R", "an end of no sessions", () => [header, `{"baton":"end","sessions":0}`], /line 2/i],
+    ["A", "a session", () => [header, start(""), ending]],
+    ["A", "a name with half of a pair", () => [header, start(`,"key":"\\ud83d"`), ending]]
   ]
 )

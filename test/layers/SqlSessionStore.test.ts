@@ -198,7 +198,6 @@ const both = (name: string, layer: Layer.Layer<Services, unknown>): void =>
         }
       }))
 
-
     test("histories of any length and any texts come back as they were, from any place", (store) =>
       Effect.promise(() =>
         fc.assert(

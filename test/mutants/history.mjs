@@ -271,8 +271,8 @@ export const histories = [
   inPrune(
     "prune: the age is that of the oldest",
     prune,
-    "Math.max(...all.map(({ activeAt })",
-    "Math.min(...all.map(({ activeAt })"
+    "Math.max(last, activeAt, row.createdAt), -Infinity)",
+    "Math.min(last, activeAt, row.createdAt), Infinity)"
   ),
   inPrune(
     "prune: a tree under a way that nobody measured goes",

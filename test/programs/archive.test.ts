@@ -47,6 +47,9 @@ const head = (session: object = {}, more: object = {}) =>
     ...more
   })
 
+/** The end of an export of so many sessions. */
+const end = (sessions = 1) => JSON.stringify({ baton: "end", sessions })
+
 const start = (id: number, more: object = {}) =>
   JSON.stringify({
     _tag: "OperationStarted",
@@ -282,7 +285,7 @@ describe("histories of every kind", () => {
       yield* store.begin([{ session, base: { id: "s", incarnation, seq: 9 }, entries: [] }])
       const lines = yield* linesOf("fork")
       assert.include(lines[0]!, '"origin":{"session":"s","entry":9}')
-      assert.deepStrictEqual(lines.slice(1), original.slice(1, 10))
+      assert.deepStrictEqual(lines.slice(1), [...original.slice(1, 10), end()])
       const { again } = yield* memory(imported(lines))
       assert.deepStrictEqual(again, lines)
       // The tasks are those of the other session, whatever this one is named.
@@ -302,8 +305,8 @@ describe("histories of every kind", () => {
           Stream.tap(() => store.append(append("s", next++))),
           Stream.runCollect
         )
-        assert.strictEqual(lines.length, 601)
-        assert.include(Chunk.unsafeLast(lines), '"id":600,')
+        assert.strictEqual(lines.length, 602)
+        assert.include(Chunk.unsafeGet(lines, 600), '"id":600,')
       })
     )
   )
@@ -329,7 +332,8 @@ describe("histories of every kind", () => {
         entry("Assistant", 2, words),
         settledLine(3, { usage: { ...report, total: used } }),
         start(4, { kind: "compact" }),
-        entry("CompactionStalled", 5, { reason: "", trigger: "manual", tokensBefore: 1, model: "m", usage: used })
+        entry("CompactionStalled", 5, { reason: "", trigger: "manual", tokensBefore: 1, model: "m", usage: used }),
+        end(2)
       ]
       const { again } = yield* memory(imported(lines))
       const ends = again
@@ -385,11 +389,11 @@ describe("an import", () => {
     Effect.gen(function* () {
       const lines = yield* grown([{ does: "call", calls: ["nested"] }])
       const from = lines.findIndex((line, i) => i > 0 && line.startsWith('{"baton"'))
-      const child = lines.slice(from)
+      const child = [...lines.slice(from, -1), end(2)]
       assert.strictEqual(yield* refusal(child), "1: it is the session of a task, which needs a name of its own")
       const { again } = yield* memory(imported(child, { as: "new" }))
       assert.match(again[0]!, /"id":"new".*"parent":null,"depth":0/)
-      const nested = again.find((line, i) => i > 0 && line.startsWith('{"baton"'))!
+      const nested = again.find((line, i) => i > 0 && line.startsWith('{"baton":"session"'))!
       assert.match(nested, /"id":"task:new:[^"]+".*"parent":"new","depth":1/)
       assert.include(
         again.find((line) => line.includes('"TaskLink"'))!,
@@ -402,7 +406,7 @@ describe("an import", () => {
     memory(
       Effect.gen(function* () {
         const store = yield* SessionStore.SessionStore
-        const lines = [head({ id: "a" }), head({ id: "b" }), start(1), settledLine(2)]
+        const lines = [head({ id: "a" }), end(), head({ id: "b" }), start(1), settledLine(2), end()]
         yield* store.create(row("b"))
         assert.strictEqual((yield* Effect.flip(Archive.importSessions(lines))).message, 'Session "b" exists already.')
         assert.isUndefined(yield* store.get("a"))
@@ -426,7 +430,7 @@ describe("an import", () => {
 
   it.effect("takes lines as they come: a text, an Iterable, a Stream that may fail, and blank lines at the end", () =>
     Effect.gen(function* () {
-      const lines = [head(), start(1), settledLine(2)]
+      const lines = [head(), start(1), settledLine(2), end()]
       const text = `${lines.join("\r\n")}\n\n`
       for (const given of [
         text,
@@ -446,7 +450,7 @@ describe("an import", () => {
   it.effect("takes what format 2 and 3 wrote, and nothing newer or older", () =>
     Effect.gen(function* () {
       for (const format of [2, 3]) {
-        const { again } = yield* memory(imported([head({}, { format }), start(1), settledLine(2)]))
+        const { again } = yield* memory(imported([head({}, { format }), start(1), settledLine(2), end()]))
         assert.include(again[0]!, '"format":4')
       }
       assert.strictEqual(
@@ -474,6 +478,17 @@ describe("an import", () => {
     ["a line that is too long", [head(), "x".repeat(64_000_001)], "2: it is longer than 64000000 characters"],
     ["half a line", [head().slice(0, 40)], "1: it is no JSON"],
     ["a blank line between", [head(), "", start(1)], "2: it is empty"],
+    ["what has no end", [head(), start(1), settledLine(2)], "4: it is cut off: its end is missing"],
+    ["a session that is missing", [head(), end(2)], "2: it ends an export of 2 sessions, and has 1"],
+    ["an end first", [end()], "1: an export begins with a session"],
+    ["an entry behind the end", [head(), end(), start(1)], "3: an export begins with a session"],
+    ["another export in one", [head(), head({ id: "t" }), end(2)], "2: the export before it has not ended"],
+    [
+      "a child behind the end",
+      [head(), end(), head({ id: "task:s:1", parent: "s", depth: 1 }), end()],
+      "3: its parent does not stand before it"
+    ],
+    ["tasks that stand too deep", [head({ depth: 257 })], "1: what it tells of the session is not of the format"],
     ["an entry first", [start(1)], "1: an export begins with a session"],
     ["something else", [`{"baton":"${secret}"}`], "1: it begins nothing that is known"],
     ["a header with more", [head({ secret })], "1: what it tells of the session is not of the format"],
@@ -634,8 +649,8 @@ describe("an import", () => {
   }
 
   it.effect("refuses a second tree where one is to be renamed", () =>
-    Effect.map(refusal([head(), head({ id: "t" })], { as: "u" }), (told) =>
-      assert.strictEqual(told, "2: a second tree of sessions cannot be renamed with the first")
+    Effect.map(refusal([head(), end(), head({ id: "t" }), end()], { as: "u" }), (told) =>
+      assert.strictEqual(told, "3: a second tree of sessions cannot be renamed with the first")
     )
   )
 
@@ -647,7 +662,8 @@ describe("an import", () => {
       if (taken._tag === "Left") {
         const error: Errors.InvalidExport | { readonly _tag: string } = taken.left
         if (!("line" in error)) return assert.strictEqual(error._tag, "InvalidExport")
-        assert.isTrue(error.line >= 1 && error.line <= Math.max(1, lines.length))
+        // The line behind the last is where the end is missing.
+        assert.isTrue(error.line >= 1 && error.line <= lines.length + 1)
         assert.deepStrictEqual(yield* measure, [])
         return
       }
@@ -663,7 +679,7 @@ describe("an import", () => {
       }
     }).pipe(Effect.provide(engine(script)))
 
-  it.effect("takes of every beginning of an export what it is, or refuses it", () =>
+  it.effect("refuses every beginning of an export, and takes the whole of it", () =>
     Effect.gen(function* () {
       const lines = yield* grown([
         { does: "call", calls: ["echo", "nested"] },
@@ -672,13 +688,12 @@ describe("an import", () => {
         { does: "label", to: 2, text: "here" },
         { does: "move", to: 1 }
       ])
-      for (let n = 0; n <= lines.length; n++) {
-        yield* survives(lines.slice(0, n))
-        if (n < lines.length) {
-          const half = lines[n]!.slice(0, lines[n]!.length >> 1)
-          assert.strictEqual(yield* refusal([...lines.slice(0, n), half]), `${n + 1}: it is no JSON`)
-        }
+      for (let n = 1; n < lines.length; n++) {
+        const half = lines[n]!.slice(0, lines[n]!.length >> 1)
+        assert.strictEqual(yield* refusal([...lines.slice(0, n), half]), `${n + 1}: it is no JSON`)
+        assert.strictEqual(yield* refusal(lines.slice(0, n)), `${n + 1}: it is cut off: its end is missing`)
       }
+      yield* survives(lines)
     })
   )
 
@@ -764,11 +779,12 @@ it.effect("long exports and imports leave the event loop free", () =>
       const store = yield* SessionStore.SessionStore
       const lines = [head()]
       for (let id = 1; id < 2_049; id += 2) lines.push(start(id), settledLine(id + 1))
+      lines.push(end())
       const within = Effect.provideService(SessionStore.SessionStore, store)
       assert.isAtLeast(yield* turnsIn(within(Archive.importSessions(lines))), 32)
       assert.isAtLeast(yield* turnsIn(within(Stream.runDrain(Archive.exportSession("s")))), 8)
       // A few lines may be long.
-      const long = [head({ id: "t" }), ...lines.slice(1, 7)].map((line) => line + " ".repeat(1_000_000))
+      const long = [head({ id: "t" }), ...lines.slice(1, 7), end()].map((line) => line + " ".repeat(1_000_000))
       assert.isAtLeast(yield* turnsIn(within(Archive.importSessions(long))), 7)
     })
   )

@@ -103,7 +103,7 @@ describe("histories on the command line", () => {
     assert.include(await did(cwd, "transcript", "--session", "second", "--tasks", "off"), "again, of otters")
     assert.deepInclude(json(tree)[0], { session: "main", entries: 16, head: null })
     assert.deepInclude(json(exported)[0]!.session, { id: "second", origin: { session: "main", entry: 4 } })
-    assert.lengthOf(json(exported), 6)
+    assert.lengthOf(json(exported), 7)
     assert.deepInclude(json(await did(cwd, "search", "otters", "--json"))[0], { session: "main", entry: 2 })
 
     const small = await here(cwd, "compact", "--session", "second")
@@ -296,7 +296,7 @@ describe("histories on the command line", () => {
     }
     assert.match((await here(cwd, "tree")).out, /^main {2}baton · 2 entries\n└─ 1 … prompt hang {2}◀ head\n$/)
     assert.include((await here(cwd, "transcript")).out, "hang")
-    assert.lengthOf(json((await here(cwd, "export")).out), 3)
+    assert.lengthOf(json((await here(cwd, "export")).out), 4)
     assert.include((await here(cwd, "search", "hang")).out, "main")
     assert.include(
       (await here(cwd, "prune", "--older-than", "0s", "--dry-run")).out,

@@ -8,7 +8,7 @@ import { InvalidExport } from "../../services/Errors.js"
 import { clean, frameProblem } from "../../services/Json.js"
 import { exactEntryOf } from "../../services/Record.js"
 import * as SessionId from "../../services/SessionId.js"
-import { isMeant, readHeader, type Told } from "./header.js"
+import { isEnd, isMeant, readHeader, type Told } from "./header.js"
 
 /** The longest line, in UTF-16 code units: the largest entry, an input with 28,000,000 of images, takes half of it. */
 export const maxLine = 64_000_000
@@ -30,6 +30,8 @@ export class Reading {
   private blank: number | undefined
   private current: Log | undefined
   private readonly logs = new Map<string, Log>()
+  /** How many sessions the export has so far that has not ended. */
+  private open = 0
 
   /** Renaming takes one tree: its first session is then whatever it was before. */
   constructor(private readonly isRenamed: boolean) {}
@@ -45,6 +47,7 @@ export class Reading {
   /** All sessions, or what is missing. */
   end(): ReadonlyArray<Read> | InvalidExport {
     if (this.logs.size === 0) return new InvalidExport({ line: 1, reason: "there is no session" })
+    if (this.open > 0) return new InvalidExport({ line: this.line + 1, reason: "it is cut off: its end is missing" })
     return [...this.logs.values()]
   }
 
@@ -67,11 +70,22 @@ export class Reading {
     }
     const gated = clean(parsed, { room: Number.POSITIVE_INFINITY })
     if ("problem" in gated) return gated.problem.reason
+    if (isEnd(gated.value)) return this.close(gated.value.sessions)
     if (isMeant(gated.value)) return this.begin(gated.value)
     if (this.current === undefined) return "an export begins with a session"
     const { current } = this
     const entry = exactEntryOf(gated.value, current.entries.length + 1)
     return Either.isLeft(entry) ? entry.left : current.add(entry.right)
+  }
+
+  /** Ends an export, behind which another one may begin. */
+  private close(sessions: number): string | undefined {
+    const { open } = this
+    if (open === 0) return "an export begins with a session"
+    if (sessions !== open) return `it ends an export of ${sessions} sessions, and has ${open}`
+    this.open = 0
+    this.current = undefined
+    return undefined
   }
 
   private begin(value: { readonly baton: unknown }): string | undefined {
@@ -80,6 +94,7 @@ export class Reading {
     const told = read.right
     const problem = this.problemOf(told)
     if (problem !== undefined) return problem
+    this.open++
     this.current = new Log(this.line, told)
     this.logs.set(told.id, this.current)
     return undefined
@@ -93,9 +108,10 @@ export class Reading {
     if (parent === null) {
       if (id.startsWith(SessionId.childPrefix)) return "it is named as a child and is none"
       if (depth !== 0) return "it is no child and tells of a depth"
+      if (this.open > 0) return "the export before it has not ended"
       return this.isRenamed ? "a second tree of sessions cannot be renamed with the first" : undefined
     }
-    const above = this.logs.get(parent)
+    const above = this.open === 0 ? undefined : this.logs.get(parent)
     if (above === undefined) {
       return isFirst
         ? "it is the session of a task, which needs a name of its own"

@@ -11,7 +11,7 @@ import { type CorruptRecord, SessionNotFound, type SessionStoreError } from "../
 import * as SessionId from "../../services/SessionId.js"
 import { type SessionRow, SessionStore } from "../../services/SessionStore.js"
 import { pause } from "../pause.js"
-import { headerLine } from "./header.js"
+import { endLine, headerLine } from "./header.js"
 import { printer } from "./print.js"
 
 type Store = Context.Tag.Service<SessionStore>
@@ -24,7 +24,8 @@ const print = printer(Entry)
 
 /**
  * The lines of a session, without their ends: what is told of it, then its entries; then in the same way the sessions of
- * its tasks, each followed by its own, oldest first. The same history is the same lines, whatever store it is in.
+ * its tasks, each followed by its own, oldest first; then an end, without which it is not whole. The same history is the
+ * same lines, whatever store it is in.
  *
  * Each session is told as far as it had come when its line was reached, also where an operation runs in it, here or
  * elsewhere; what had arrived of a reply that is streaming is not an entry, and what waits in an inbox is not history.
@@ -37,15 +38,25 @@ export const exportSession = (id: string): Stream.Stream<string, Failure, Sessio
       Effect.flatMap(
         SessionId.isId(id) ? store.get(id) : Effect.succeed(undefined),
         (row): Effect.Effect<Stream.Stream<string, Failure>, SessionNotFound> =>
-          row === undefined ? gone(SessionId.told(id)) : Effect.succeed(tree(store, row))
+          row === undefined ? gone(SessionId.told(id)) : Effect.succeed(whole(store, row))
       )
     )
   )
 
 const gone = (session: string) => new SessionNotFound({ session })
 
-const tree = (store: Store, row: SessionRow): Stream.Stream<string, Failure> =>
-  Stream.make(headerLine(row)).pipe(Stream.concat(entriesOf(store, row)), Stream.concat(childrenOf(store, row)))
+const whole = (store: Store, row: SessionRow): Stream.Stream<string, Failure> => {
+  let sessions = 0
+  const tree = (row: SessionRow): Stream.Stream<string, Failure> =>
+    Stream.sync(() => {
+      sessions++
+      return headerLine(row)
+    }).pipe(Stream.concat(entriesOf(store, row)), Stream.concat(Stream.flatMap(childrenOf(store, row), tree)))
+  return Stream.concat(
+    tree(row),
+    Stream.sync(() => endLine(sessions))
+  )
+}
 
 const entriesOf = (store: Store, { id, incarnation, nextSeq }: SessionRow): Stream.Stream<string, Failure> =>
   Stream.paginateChunkEffect(1, (from) => {
@@ -62,14 +73,12 @@ const entriesOf = (store: Store, { id, incarnation, nextSeq }: SessionRow): Stre
     )
   })
 
-const childrenOf = (store: Store, { id, incarnation }: SessionRow): Stream.Stream<string, Failure> =>
+const childrenOf = (store: Store, { id, incarnation }: SessionRow): Stream.Stream<SessionRow, Failure> =>
   Stream.unwrap(
     Effect.flatMap(store.list(id), (children) =>
       // They are found by its name, which may be another's by now.
       Effect.flatMap(store.get(id), (now) =>
-        now?.incarnation === incarnation
-          ? Effect.succeed(Stream.flatMap(Stream.fromIterable(children), (child) => tree(store, child)))
-          : gone(id)
+        now?.incarnation === incarnation ? Effect.succeed(Stream.fromIterable(children)) : gone(id)
       )
     )
   )

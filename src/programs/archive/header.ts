@@ -1,5 +1,5 @@
 /**
- * The line that a session's entries stand below.
+ * The line that a session's entries stand below, and the one that ends an export.
  */
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
@@ -11,25 +11,35 @@ import { printer } from "./print.js"
 /** The oldest format of entries that is taken. */
 const oldest = 2
 
-const Whole = Schema.Int.pipe(Schema.between(0, Number.MAX_SAFE_INTEGER))
+/** How deep the tasks of an export may stand, several times what any engine lets them. */
+const deepest = 256
 
 const Session = Schema.Struct({
   id: Schema.String,
   agent: Schema.String,
   cwd: Schema.String,
   parent: Schema.NullOr(Schema.String),
-  depth: Whole,
+  depth: Schema.Int.pipe(Schema.between(0, deepest)),
   createdAt: Schema.Int,
-  origin: Schema.NullOr(Schema.Struct({ session: Schema.String, entry: Schema.Positive.pipe(Schema.int()) }))
+  origin: Schema.NullOr(Schema.Struct({ session: Schema.String, entry: Schema.NonNegative.pipe(Schema.int()) }))
 })
 
 const Header = Schema.Struct({ baton: Schema.Literal("session"), format: Schema.Number, session: Session })
+
+const End = Schema.Struct({ baton: Schema.Literal("end"), sessions: Schema.Positive.pipe(Schema.int()) })
 
 /** What is told of a session: all of it but what an importing store gives it anew. */
 export type Told = typeof Session.Type
 
 const print = printer(Header)
 const isHeader = Schema.is(Header, { onExcessProperty: "error" })
+const printEnd = printer(End)
+
+/** Says of an export that it is whole: how many sessions it has. */
+export const endLine = (sessions: number): string => printEnd({ baton: "end", sessions })
+
+/** Whether a value ends an export, with how many sessions. */
+export const isEnd: (value: unknown) => value is typeof End.Type = Schema.is(End, { onExcessProperty: "error" })
 
 export const headerLine = ({ agent, createdAt, cwd, depth, id, origin, parent }: NewSession): string =>
   print({
