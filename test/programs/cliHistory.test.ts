@@ -305,7 +305,7 @@ describe("histories on the command line", () => {
     assert.deepStrictEqual(kept(cwd), before)
     const forked = await slow(["fork", "copy"], cwd)
     assert.strictEqual(forked.out, 'Session "copy" goes on from entry 2 of "main".\n')
-    assert.match((await here(cwd, "tree", "--session", "copy")).out, /■ prompt .*\(by fork\)\n$/)
+    assert.match((await here(cwd, "tree", "--session", "copy")).out, /■ prompt .*\(by fork\) {2}◀ head\n$/)
     const { entries, sessions } = kept(cwd)
     assert.deepStrictEqual(entries.slice(0, before.entries.length), before.entries)
     assert.deepStrictEqual(sessions[1], before.sessions[0])
