@@ -63,17 +63,15 @@ export interface Cut {
 export const cutOf = (conversation: Conversation, keep: number, turn: number, scale: number): Cut | undefined => {
   const messages = conversation.messages()
   const starts = conversation.starts()
-  // The summary is in the first message.
-  const first = conversation.compacted === undefined ? 0 : 1
   let at = messages.length
-  for (let i = messages.length - 1, tokens = 0; i >= first; i--) {
+  for (let i = messages.length - 1, tokens = 0; i >= 0; i--) {
     tokens += messagesTokens([messages[i]!]) * scale
     if (tokens > keep) break
     if (starts[i]! > 0) at = i
   }
   if (at === messages.length) {
     const last = messages.findLastIndex((message) => message.role === "assistant")
-    if (last >= first && messagesTokens(messages.slice(last)) * scale <= turn) at = last
+    if (last >= 0 && messagesTokens(messages.slice(last)) * scale <= turn) at = last
   }
   const older = withoutSummary(conversation, messages.slice(0, at))
   const own: ReadonlySet<unknown> = new Set(conversation.request)

@@ -151,7 +151,12 @@ const treesOf = (measured: ReadonlyArray<Measured>): ReadonlyArray<Tree> => {
   const trees = new Map<Measured, Array<Measured>>()
   for (const it of measured) {
     let root = it
-    for (let above = root; above !== undefined; above = byId.get(root.row.parent ?? "")!) root = above
+    for (;;) {
+      const above = byId.get(root.row.parent ?? "")
+      // What stands no higher is no parent: a row that is damaged may name itself.
+      if (above === undefined || above.row.depth >= root.row.depth) break
+      root = above
+    }
     const tree = trees.get(root)
     if (tree === undefined) trees.set(root, [it])
     else if (it === root) tree.unshift(it)

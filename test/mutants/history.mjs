@@ -36,12 +36,6 @@ const inSql = fault(byContract)
 
 export const histories = [
   inContext("cut: results are parted from their calls", context, "if (starts[i]! > 0) at = i", "at = i"),
-  inContext(
-    "cut: a summary is summarised by itself",
-    context,
-    "const first = conversation.compacted === undefined ? 0 : 1",
-    "const first = 0"
-  ),
   inContext("cut: the last turn stays however large it is", context, "<= turn) at = last", "<= 9e9 + turn) at = last"),
   inContext(
     "cut: the scale does not count",
@@ -57,12 +51,6 @@ export const histories = [
     compaction,
     `compaction === "off" ? undefined : (compaction ?? {})`,
     `compaction === "off" ? {} : (compaction ?? {})`
-  ),
-  inCompaction(
-    "compaction: after a crash it is forgotten that one came to nothing",
-    compaction,
-    `this.failed = before?._tag === "CompactionStalled"`,
-    "this.failed = before === null"
   ),
   inCompaction(
     "compaction: what came to nothing is tried again in the next turn",

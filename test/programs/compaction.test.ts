@@ -100,6 +100,80 @@ describe("a conversation that comes to its threshold", () => {
   })
 })
 
+describe("what was asked first", () => {
+  it.scoped("is obeyed in all of 400 prompts, though it is summarised again and again", () => {
+    const rule = "End every answer with the word amen."
+    // It obeys what it sees and nothing else.
+    const obeys = ({ request }: Script.View) =>
+      `Answered. ${"word ".repeat(60)}${JSON.stringify(request.messages).includes(rule) ? "amen" : "so"}`
+    const { asked, engine } = over([Script.always(obeys)], window16)
+    return Effect.gen(function* () {
+      const session = yield* open(Agent.make("a"))
+      const first = yield* session.prompt(rule)
+      assert.match(first.text, /amen$/)
+      for (let i = 1; i < 400; i++) {
+        const { text } = yield* session.prompt(`TALK ${i}`)
+        assert.match(text, /amen$/)
+      }
+      assert.strictEqual(asked().length, 400)
+      const history = yield* session.history
+      const compactions = history.filter(isOf("Compaction"))
+      assert.strictEqual(history.filter(isOf("CompactionStalled")).length, 0)
+      assert.isAbove(compactions.length, 2)
+      for (const [i, it] of compactions.entries()) {
+        if (i > 0) assert.isAtLeast(it.tokensBefore - compactions[i - 1]!.tokensAfter, 8_000)
+      }
+    }).pipe(Effect.provide(engine))
+  })
+})
+
+describe("an attempt that came to nothing", () => {
+  it.scoped("is not repeated in the operation, however much more is said", () => {
+    const { agent, scene } = worker(105, 2_000)
+    // From 44,000 tokens on; there is room for 8,000 more and then some before the window is full.
+    const { engine, summaries } = over([scene, Script.summaries("No.")], { contextWindow: 64_000, maxOutput: 20_000 })
+    return Effect.gen(function* () {
+      const session = yield* open(agent)
+      yield* session.prompt(goal)
+      const history = yield* session.history
+      const [stalled, ...others] = history.filter(isOf("CompactionStalled"))
+      assert.deepStrictEqual(others, [])
+      assert.isAbove(history.findLast(isOf("Assistant"))!.usage.input - stalled!.tokensBefore, 8_000)
+      assert.strictEqual(summaries().length, 2)
+    }).pipe(Effect.provide(engine))
+  })
+
+  it.scoped("is one too where the conversation would be larger with a summary that is short", () => {
+    const long = `WORK ${"a".repeat(700)}`
+    const { engine, summaries } = over([
+      Script.on("WORK", "Done."),
+      talk(300),
+      Script.summaries(summaryOf("b".repeat(500)))
+    ])
+    return Effect.gen(function* () {
+      const session = yield* open(Agent.make("a"))
+      yield* session.prompt(long)
+      yield* session.prompt("TALK 1")
+      const error = yield* Effect.flip(session.compact())
+      assert.deepInclude(error, { _tag: "CompactionStalled" })
+      assert.include(error.message, "does not make it smaller")
+      assert.strictEqual(summaries().length, 1)
+    }).pipe(Effect.provide(engine))
+  })
+})
+
+describe("a size that cannot be", () => {
+  it.scoped("is not believed: what is larger than the window was not answered", () => {
+    const usage = { input: 30_000, output: 1, cacheRead: 0, cacheWrite: 0, reasoning: 0 }
+    const { engine, summaries } = over([Script.always({ text: "Fine.", usage })], window16)
+    return Effect.gen(function* () {
+      const session = yield* open(Agent.make("a"))
+      yield* talked(session, 4)
+      assert.strictEqual(summaries().length, 0)
+    }).pipe(Effect.provide(engine))
+  })
+})
+
 /** A conversation of so many prompts, each answered with a text of a length. */
 const talked = (session: Sessions.Session, prompts: number) =>
   Effect.forEach(Array.from({ length: prompts }), (_, i) => session.prompt(`TALK ${i}`), { discard: true })
@@ -436,7 +510,7 @@ describe("a compaction that is asked for", () => {
     const paths = (...list: ReadonlyArray<readonly [string, string]>): Script.Turn =>
       Script.calls(...list.map(([name, path]) => Script.call(name, { path })))
     const { engine, summaries } = over([
-      Script.on("first", paths(["read", "a.ts"], ["edit", "a.ts"], ["read", "gone"]), "Done."),
+      Script.on("first", paths(["read", "a.ts"], ["read", "e.ts"], ["edit", "a.ts"], ["read", "gone"]), "Done."),
       Script.on("second", paths(["read", "b.ts"], ["write", "c.ts"], ["read", "a.ts"]), "Done."),
       talk()
     ])
@@ -449,8 +523,8 @@ describe("a compaction that is asked for", () => {
       yield* talked(session, 4)
       yield* session.compact()
       const [one, two] = (yield* session.history).filter(isOf("Compaction"))
-      assert.deepStrictEqual(one!.files, { read: ["a.ts"], changed: ["a.ts"] })
-      assert.deepStrictEqual(two!.files, { read: ["b.ts", "a.ts"], changed: ["a.ts", "c.ts"] })
+      assert.deepStrictEqual(one!.files, { read: ["a.ts", "e.ts"], changed: ["a.ts"] })
+      assert.deepStrictEqual(two!.files, { read: ["e.ts", "b.ts", "a.ts"], changed: ["a.ts", "c.ts"] })
       const [first, second] = summaries().map(({ messages }) => Script.view({ ...summaries()[0]!, messages }).prompt)
       assert.strictEqual(first!.match(/<\/?transcript>/gi)!.length, 2)
       assert.notInclude(first!, "<earlier-summary>")
@@ -459,7 +533,7 @@ describe("a compaction that is asked for", () => {
       assert.strictEqual(second!.split(one!.summary).length, 2)
       assert.notInclude(second!, "This summary stands for it")
       const told = JSON.stringify((yield* messagesOf(session))[0])
-      assert.include(told, "Files read: b.ts, a.ts")
+      assert.include(told, "Files read: e.ts, b.ts, a.ts")
       assert.include(told, "Files changed: a.ts, c.ts")
     }).pipe(Effect.provide(engine))
   })

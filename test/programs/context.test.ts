@@ -2,7 +2,9 @@
  * The figures of windows.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { figuresOf, keepOf } from "../../src/programs/context.js"
+import { cutOf, figuresOf, keepOf } from "../../src/programs/context.js"
+import { Conversation } from "../../src/services/Conversation.js"
+import * as Draft from "../../src/services/Draft.js"
 
 describe("the figures of a window", () => {
   for (const [window, maxOutput, ...figures] of [
@@ -31,5 +33,28 @@ describe("the figures of a window", () => {
     assert.isUndefined(figuresOf({ maxOutput: 4_096 }))
     assert.strictEqual(keepOf(1_000), 500)
     assert.strictEqual(keepOf(100_000), 8_000)
+  })
+})
+
+describe("the cut of a conversation", () => {
+  const usage = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, reasoning: 0 }
+  const call = { type: "tool-call" as const, id: "c", name: "t", args: {} }
+
+  it("is none where nothing lies before it but what stays as it is", () => {
+    const conversation = new Conversation()
+    const drafts = [
+      Draft.user([{ type: "text", text: "a request ".repeat(100) }]),
+      Draft.assistant([call], "m", "tool-calls", usage, false),
+      Draft.toolSettled("c", "t", "success", "x".repeat(400), undefined)
+    ]
+    for (const [i, draft] of drafts.entries()) {
+      conversation.add(Draft.place(draft, i + 1, i === 0 ? null : i, 0, "o"))
+    }
+    // All but the request fits, and the request stays in any case.
+    assert.isUndefined(cutOf(conversation, 200, 0, 1))
+    // Nothing fits: the call and its result are what is summarised.
+    assert.deepStrictEqual(cutOf(conversation, 50, 0, 1), { at: 3, firstKept: null })
+    // The last turn stays where it is not too large.
+    assert.isUndefined(cutOf(conversation, 50, 200, 1))
   })
 })

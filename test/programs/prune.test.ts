@@ -38,6 +38,25 @@ describe("removing", () => {
 })
 
 describe("pruning", () => {
+  it.effect("ends where damaged sessions stand above themselves, and leaves them", () =>
+    Effect.gen(function* () {
+      const store = yield* SessionStore.SessionStore
+      const sessions = yield* Sessions.Sessions
+      yield* live("sound", [{ does: "say", text: "x" }])
+      yield* store.create(row("task:x:1", { parent: "task:x:1", depth: 1 }))
+      yield* store.create(row("task:x:2", { parent: "task:x:3", depth: 1 }))
+      yield* store.create(row("task:x:3", { parent: "task:x:2", depth: 1 }))
+      const { removed } = yield* sessions.prune({ olderThan: 0, keep: ({ id }) => id !== "sound", dryRun: true })
+      assert.deepStrictEqual(removed, [])
+      yield* TestClock.adjust(1)
+      const { removed: gone } = yield* sessions.prune({ olderThan: 0, keep: ({ id }) => id !== "sound" })
+      assert.deepStrictEqual(
+        gone.map(({ id }) => id),
+        ["sound"]
+      )
+    }).pipe(Effect.provide(engine(script)))
+  )
+
   it.effect("leaves a fork that was made lately, however old the entry is at which", () =>
     Effect.gen(function* () {
       const sessions = yield* Sessions.Sessions
