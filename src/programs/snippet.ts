@@ -65,9 +65,10 @@ const lineOf = (text: string, pieces: ReadonlyArray<Piece>, words: ReadonlySet<s
   for (const { from, to } of pieces) {
     if (count >= most - 1 && to < text.length) break
     end = to
-    const piece = clean(text.slice(from, to)).replace(/\s+/g, " ")
-    // White space is one, and none at the beginning.
-    if (piece === "" || (piece === " " && (snippet === "" || snippet.endsWith(" ")))) continue
+    const cleaned = clean(text.slice(from, to)).replace(/\s+/g, " ")
+    // White space is one, and none at the beginning, also where a mark makes it a character.
+    const piece = snippet === "" || snippet.endsWith(" ") ? cleaned.trimStart() : cleaned
+    if (piece === "") continue
     while (match !== undefined && match.to <= from) match = found.next().value
     if (match !== undefined && match.from < to) {
       const last = ranges.at(-1)

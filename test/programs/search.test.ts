@@ -114,6 +114,11 @@ describe("a snippet", () => {
     )
   })
 
+  it("has no two blanks, also where a mark stands on one", () => {
+    assert.strictEqual(snippetOf("a  \u0816b", new Set(["b"])).snippet, "a \u0816b")
+    assert.strictEqual(snippetOf(`${" ".repeat(700)}\u0816`, new Set(["\u0816"])).snippet, "… \u0816")
+  })
+
   it("of a long text takes its time, and no more", () => {
     const long = `${"lorem ipsum dolor ".repeat(60_000)}needle ${"蘋".repeat(200_000)}`
     const before = performance.now()
