@@ -138,7 +138,7 @@ export const histories = [
     "this.measured_ = undefined\n    this.compacted_ = entry",
     "this.compacted_ = entry"
   ),
-  inCompaction(
+  inConversation(
     "conversation: an attempt from before a compaction counts after it",
     conversation,
     "this.compacted_ = entry\n    this.stalled_ = undefined",
@@ -149,7 +149,7 @@ export const histories = [
     file: conversation,
     find: "    conversation.closeTurn()\n    return conversation",
     replace: "    return conversation",
-    tests: byMoves
+    tests: byConversation
   },
   inConversation(
     "conversation: calls of a way that was left are unknown",
@@ -277,13 +277,6 @@ export const histories = [
     "last?.[1] === snippet.length",
     "last?.[1] === -1"
   ),
-  inSql(
-    "sql forks: a fork of all that a fork shares hangs on that fork",
-    sqlForks,
-    "upto <= integer(link.upto)",
-    "upto < integer(link.upto)"
-  ),
-  inSql("sql forks: what is shared goes before the forks", sqlForks, "Math.max(...left)", "Math.min(...left)"),
   inSql("sql forks: what no fork needs any more stays", sqlForks, "if (base !== undefined) left.add(base)", ""),
   inSql(
     "sql forks: what is not there yet is shared",

@@ -311,6 +311,30 @@ describe("histories of every kind", () => {
     )
   )
 
+  it.effect("calls of what runs are ended by whether they were started", () =>
+    Effect.gen(function* () {
+      const calls = ["a", "b"].map((id) => ({ type: "tool-call", id, name: "x", args: {} }))
+      const reply = { content: calls, model: "m", finish: "tool-calls", usage: zero, usageReported: true }
+      const lines = [
+        head(),
+        start(1),
+        entry("Assistant", 2, reply),
+        entry("ToolStarted", 3, { callId: "b", name: "x" })
+      ]
+      const { again } = yield* memory(imported([...lines, end()]))
+      const ends = again.map((line) => JSON.parse(line) as { readonly callId?: string; readonly outcome?: string })
+      assert.deepStrictEqual(
+        ends.flatMap(({ callId, outcome }) =>
+          callId === undefined || outcome === undefined ? [] : [[callId, outcome]]
+        ),
+        [
+          ["a", "not-run"],
+          ["b", "interrupted"]
+        ]
+      )
+    })
+  )
+
   it.effect("what runs is ended with what it used, its tasks by what their sessions did", () =>
     Effect.gen(function* () {
       const used = { ...zero, input: 7, output: 1 }

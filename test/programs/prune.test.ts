@@ -206,6 +206,7 @@ describe("pruning", () => {
       yield* live("a", [{ does: "say", text: "x" }])
       yield* live("b", [{ does: "call", calls: ["task"] }])
       yield* live("c", [{ does: "say", text: "x" }])
+      yield* live("d", [{ does: "say", text: "x" }])
       yield* TestClock.adjust(1_000)
       const session = yield* open(agent, "b")
       const { removed, skipped } = yield* sessions.prune({ olderThan: 10 })
@@ -213,7 +214,11 @@ describe("pruning", () => {
         removed.map(({ id }) => id),
         ["a", "c"]
       )
-      assert.deepStrictEqual(skipped, [{ id: "b", reason: "it was used or removed meanwhile" }])
+      const reason = "it was used or removed meanwhile"
+      assert.deepStrictEqual(skipped, [
+        { id: "b", reason },
+        { id: "d", reason }
+      ])
       assert.strictEqual((yield* session.prompt("say y")).text, "answer to say y")
     }).pipe(Effect.provide(Layer.provideMerge(Engine.layer, Layer.merge(usedMeanwhile, Model.layerScripted(script)))))
   )
@@ -350,7 +355,7 @@ describe("pruning", () => {
     ))
 })
 
-/** A store in which the session "b" gets an entry between being measured and being removed. */
+/** A store in which a task of "b" gets an entry between being measured and being removed, and "d" a task. */
 const usedMeanwhile = Layer.map(SessionStore.layerMemory, (context) => context).pipe(
   Layer.flatMap((context) =>
     Layer.effect(
@@ -359,6 +364,7 @@ const usedMeanwhile = Layer.map(SessionStore.layerMemory, (context) => context).
         ...store,
         measure: Effect.tap(store.measure, () =>
           Effect.gen(function* () {
+            yield* Effect.orDie(store.create(row("task:d:1", { parent: "d", depth: 1 })))
             const [child] = yield* store.list("b")
             yield* store
               .append({

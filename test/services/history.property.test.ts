@@ -191,7 +191,10 @@ describe("the fold of a history with moves and compactions", () => {
         const cuts = [...starts.keys()].filter((i) => i > 0 && starts[i]! > 0)
         if (cuts.length === 0) return
         const cut = cuts[which % cuts.length]!
+        if (which % 2 === 0) history.write(Draft.compactionStalled({ ...compaction, reason: "no" }))
         history.write(Draft.compaction({ ...compaction, summary: "SUMMARY", firstKept: starts[cut]! }))
+        assert.isUndefined(history.warm.measured)
+        assert.isUndefined(history.warm.stalled)
         const [first, ...rest] = history.warm.messages()
         const tail = messages.slice(cut)
         const [head, ...more] = tail
