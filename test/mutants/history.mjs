@@ -16,7 +16,6 @@ const sqlSearch = "src/layers/sql/search.ts"
 const byContext = ["test/programs/context.test.ts", "test/programs/compaction.property.test.ts"]
 const byCompaction = ["test/programs/compaction.test.ts", "test/programs/compactionCuts.test.ts"]
 const byConversation = ["test/services/Conversation.test.ts", "test/services/history.property.test.ts"]
-const byMoves = ["test/programs/move.test.ts", "test/programs/tree.property.test.ts"]
 const bySequence = ["test/services/Sequence.test.ts"]
 const byArchive = ["test/programs/archive.test.ts"]
 const byPrune = ["test/programs/prune.test.ts"]
