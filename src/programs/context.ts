@@ -1,7 +1,7 @@
 /**
  * How large a conversation may become, and where it is cut when the older part of it is summarised.
  */
-import type { Conversation, Message } from "../services/Conversation.js"
+import { type Conversation, isOwn, type Message } from "../services/Conversation.js"
 import type { ModelInfo } from "../services/Model.js"
 import { messagesTokens } from "./estimate.js"
 
@@ -76,9 +76,7 @@ export const cutOf = (conversation: Conversation, keep: number, turn: number, sc
   const older = withoutSummary(conversation, messages.slice(0, at))
   const own: ReadonlySet<unknown> = new Set(conversation.request)
   const isSaid = (message: Message) =>
-    message.role === "user"
-      ? message.content.some((part) => !own.has(part) && (part.type === "image" || part.note !== true))
-      : true
+    message.role === "user" ? message.content.some((part) => !own.has(part) && isOwn(part)) : true
   return older.some(isSaid) ? { at, firstKept: at === messages.length ? null : starts[at]! } : undefined
 }
 

@@ -1,5 +1,5 @@
 /**
- * Finding one's way in a whole history: what is on the way to an entry, and what entries are called.
+ * Finding one's way in a whole history: where a conversation stands, and what entries are called.
  */
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -32,17 +32,6 @@ export const isBehind = (cause: Cause.Cause<unknown>): boolean =>
 
 /** An entry by its place or its name. */
 export type Named = number | string
-
-/** The entries that lead to one, that one included, in order. `entries` is a history from its first entry on. */
-export const wayTo = (entries: ReadonlyArray<Entry>, head: number | null): ReadonlyArray<Entry> => {
-  const way: Array<Entry> = []
-  for (let at = head; at !== null;) {
-    const entry = entries[at - 1]!
-    way.push(entry)
-    at = entry.parentId
-  }
-  return way.toReversed()
-}
 
 /** Where a conversation stands whose head is at an entry: moves and names are no part of what was said. */
 export const standsAt = (entries: ReadonlyArray<Entry>, head: number | null): number | null => {

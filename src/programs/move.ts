@@ -3,6 +3,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import { isOwn, wayTo } from "../services/Conversation.js"
 import * as Draft from "../services/Draft.js"
 import type { Entry, UserPart } from "../services/Entry.js"
 import { type EntryNotFound, InvalidInput } from "../services/Errors.js"
@@ -10,7 +11,7 @@ import { Sandbox } from "../services/Sandbox.js"
 import type { Moved, MoveError, MoveOptions, RewindOptions, Rewound, SessionRef } from "../services/Session.js"
 import { type Engine, engineOf, type Needs } from "./engine.js"
 import { plainOptions, policyProblem } from "./input.js"
-import { entryProblem, find, type Named, standsAt, wayTo, wholeOf } from "./log.js"
+import { entryProblem, find, type Named, standsAt, wholeOf } from "./log.js"
 import { type Note, noted } from "./noted.js"
 
 /**
@@ -91,8 +92,7 @@ const commandOf = (args: unknown): string => {
 }
 
 /** What of an input is the user's own. */
-export const ownParts = (content: ReadonlyArray<UserPart>): ReadonlyArray<UserPart> =>
-  content.filter((part) => part.type === "image" || part.note !== true)
+export const ownParts = (content: ReadonlyArray<UserPart>): ReadonlyArray<UserPart> => content.filter(isOwn)
 
 /** Holds the session, finds out where to go, and goes there. */
 const moving = <More extends object>(

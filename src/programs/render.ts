@@ -16,6 +16,7 @@ import stringWidth from "string-width"
 import wrapAnsi from "wrap-ansi"
 import type { Event } from "../services/Event.js"
 import * as Usage from "../services/Usage.js"
+import { number, plural } from "./counts.js"
 import { cut } from "./cut.js"
 import { above, clean, empty, type Node, node, type Status, step, type Tree } from "./tree.js"
 
@@ -179,10 +180,6 @@ const duration = (time: number): string => {
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`
   return `${Math.floor(ms / 60_000)} min ${String(Math.floor((ms % 60_000) / 1000)).padStart(2, "0")} s`
 }
-
-export const number = (n: number): string => Math.round(n).toLocaleString("en-US")
-
-export const plural = (n: number, noun: string): string => `${number(n)} ${noun}${n === 1 ? "" : "s"}`
 
 // ------------------------------------------------------------------------------------------------ drawing
 

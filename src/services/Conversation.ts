@@ -92,14 +92,8 @@ export class Conversation {
    * Throws `Misplaced` where an entry on the way does not go with those before it.
    */
   static at(entries: ReadonlyArray<Entry>, head: number | null): Conversation {
-    const path: Array<Entry> = []
-    for (let at = head; at !== null;) {
-      const entry = entries[at - 1]!
-      path.push(entry)
-      at = entry.parentId
-    }
     const conversation = new Conversation()
-    for (const entry of path.toReversed()) {
+    for (const entry of wayTo(entries, head)) {
       // What was left behind by the move is not on the way.
       if (entry._tag === "HeadMoved") conversation.closeTurn()
       else conversation.add(entry)
@@ -401,7 +395,19 @@ const summaryNote = ({ files, summary }: Pick<Compaction, "files" | "summary">):
 
 const latestNote = "[The latest request of the user, in their own words:]"
 
-const isOwn = (part: UserPart): boolean => part.type === "image" || part.note !== true
+/** The entries that lead to one, that one included, in order. `entries` is a history from its first entry on. */
+export const wayTo = (entries: ReadonlyArray<Entry>, head: number | null): ReadonlyArray<Entry> => {
+  const way: Array<Entry> = []
+  for (let at = head; at !== null;) {
+    const entry = entries[at - 1]!
+    way.push(entry)
+    at = entry.parentId
+  }
+  return way.toReversed()
+}
+
+/** Whether a part of an input is the user's own, and no word of the engine. */
+export const isOwn = (part: UserPart): boolean => part.type === "image" || part.note !== true
 
 const noIds: ReadonlySet<string> = new Set()
 

@@ -42,7 +42,7 @@ export const histories = [
     "messagesTokens([messages[i]!]) * scale",
     "messagesTokens([messages[i]!])"
   ),
-  inContext("cut: what the user said last is summarised by itself", context, "!own.has(part) && (part", "(part"),
+  inContext("cut: what the user said last is summarised by itself", context, "!own.has(part) && isOwn", "isOwn"),
   inContext("figures: nothing is kept free", context, "threshold = window - reserve", "threshold = window"),
   inCompaction("compaction: one follows the other", compaction, "&& tokens - last >= figures.spacing", ""),
   inCompaction(

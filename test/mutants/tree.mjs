@@ -117,8 +117,8 @@ export const tree = [
   {
     name: "rewind: an input is given with the engine's words",
     file: move,
-    find: 'part.type === "image" || part.note !== true',
-    replace: 'part.type === "image" || part.text !== ""',
+    find: "  content.filter(isOwn)",
+    replace: "  content",
     tests: byMove
   },
   {

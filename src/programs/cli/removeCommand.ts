@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type { Removed } from "../../services/Retention.js"
 import { sizeOf } from "../amounts.js"
-import { number, plural } from "../render.js"
+import { number, plural } from "../counts.js"
 import { remove } from "../sessions.js"
 import { oneLine } from "../tree.js"
 import type { Executable } from "./Executable.js"

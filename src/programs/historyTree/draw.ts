@@ -3,6 +3,7 @@
  */
 import stringWidth from "string-width"
 import type { Branch, HistoryTree, Step, Task } from "../../services/HistoryTree.js"
+import { number, plural } from "../counts.js"
 import { cut } from "../cut.js"
 import { oneLine } from "../tree.js"
 
@@ -96,7 +97,7 @@ const ofStep = (step: Step, head: number | null): Item => {
         line:
           after === undefined
             ? `${entry} not compacted (${trigger}), ${plural(before, "token", "tokens")}`
-            : `${entry} compacted (${trigger}): ${before} to ${plural(after, "token", "tokens")}`,
+            : `${entry} compacted (${trigger}): ${number(before)} to ${plural(after, "token", "tokens")}`,
         below: nothing
       })),
       ...branches.map(ofBranch)
@@ -116,5 +117,3 @@ const ofTask = ({ agent, child, description, entry, note, problem, session, stat
     }
   }
 }
-
-const plural = (n: number, one: string, more: string): string => `${n} ${n === 1 ? one : more}`

@@ -5,6 +5,7 @@ import type { AssistantPart, Entry, UserPart } from "../../services/Entry.js"
 import type { NewSession } from "../../services/SessionStore.js"
 import type { TranscriptOptions } from "../../services/Transcript.js"
 import * as Usage from "../../services/Usage.js"
+import { number, plural } from "../counts.js"
 import { block, code, quote, quoted } from "./markdown.js"
 
 type Of<Tag extends Entry["_tag"]> = Extract<Entry, { readonly _tag: Tag }>
@@ -91,10 +92,6 @@ const usageOf = (entries: ReadonlyArray<Entry>): Usage.Usage => {
 }
 
 const usageLine = ({ input, output }: Usage.Usage): string => `${number(input)} tokens in, ${number(output)} out`
-
-const number = (value: number): string => value.toLocaleString("en-US")
-
-const plural = (n: number, one: string, more: string): string => `${number(n)} ${n === 1 ? one : more}`
 
 const clock = new Intl.DateTimeFormat("en-US", {
   timeZone: "UTC",
