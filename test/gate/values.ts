@@ -6,6 +6,9 @@ import { canary } from "./ground.js"
 /** As values come that no type has looked at. */
 export const untyped = (it: unknown): never => it as never
 
+/** A text as it is read from a file: one that was put together is copied at the first look, which would count as work. */
+export const asRead = (text: string): string => Buffer.from(text, "latin1").toString("latin1")
+
 export const deep = (levels: number): unknown => {
   let value: unknown = canary
   for (let i = 0; i < levels; i++) value = [value]

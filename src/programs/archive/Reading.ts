@@ -54,14 +54,14 @@ export class Reading {
   private take(line: string): string | undefined {
     if (typeof line !== "string") return "it is no text"
     if (line.length > maxLine) return `it is longer than ${maxLine} characters`
+    const outside = frameProblem(line)
+    if (outside !== undefined) return outside
     if (!/\S/.test(line)) {
       this.blank ??= this.line
       return undefined
     }
     // Blank lines are taken at the end only.
     if (this.blank !== undefined) return empty
-    const outside = frameProblem(line)
-    if (outside !== undefined) return outside
     let parsed: unknown
     try {
       parsed = JSON.parse(line)
