@@ -56,6 +56,8 @@ interface Before {
   readonly begun: Array<number>
   readonly length: number
   readonly last: Message | undefined
+  /** How many parts the last message had. */
+  readonly parts: number
   readonly note: string | undefined
   readonly told: Conversation["told"]
   readonly asked: boolean
@@ -70,6 +72,8 @@ export class Conversation {
   private folded: Array<Message> = []
   /** The entry that began each message; 0 for results, which go with their calls. */
   private begun: Array<number> = []
+  /** The parts of the last message, where it is a user's that nobody was handed yet: what is said next is added to them. */
+  private tail: Array<UserPart> | undefined
   /** Calls of the last assistant message that wait for their results. */
   private open: OpenTurn | undefined
   private note: string | undefined
@@ -194,12 +198,14 @@ export class Conversation {
   private state(parent: number | null): Before {
     const { asked, begun, compacted_, folded, latest, measured_, note, stalled_, told } = this
     const { length } = folded
+    const last = folded.at(-1)
     return {
       parent,
       folded,
       begun,
       length,
-      last: folded.at(-1),
+      last,
+      parts: last?.role === "user" ? last.content.length : 0,
       note,
       told,
       asked,
@@ -234,7 +240,10 @@ export class Conversation {
     this.folded.length = before.length
     this.begun.length = before.length
     // A message may have been joined with one that came later.
-    if (before.last !== undefined) this.folded[before.length - 1] = before.last
+    const { last, parts } = before
+    if (last === undefined) return
+    const isGrown = last.role === "user" && last.content.length > parts
+    this.folded[before.length - 1] = isGrown ? { role: "user", content: last.content.slice(0, parts) } : last
   }
 
   /** Puts a summary in place of what lies before the first message that is kept. How it stood before stays as it was. */
@@ -283,9 +292,12 @@ export class Conversation {
       this.note === undefined ? said : [{ type: "text" as const, text: this.note, note: true as const }, ...said]
     this.note = undefined
     const last = this.folded.at(-1)
-    if (last?.role === "user") {
-      this.folded[this.folded.length - 1] = { role: "user", content: [...last.content, ...content] }
-    } else this.push(entry, { role: "user", content })
+    if (last?.role !== "user") return this.push(entry, { role: "user", content })
+    if (last.content !== this.tail) {
+      this.tail = [...last.content]
+      this.folded[this.folded.length - 1] = { role: "user", content: this.tail }
+    }
+    for (const part of content) this.tail.push(part)
   }
 
   private know(content: ReadonlyArray<AssistantPart>): void {
@@ -356,12 +368,14 @@ export class Conversation {
   /** The messages for a request, as they are now, or those from a place on; later entries do not change the array. */
   messages(from = 0): ReadonlyArray<Message> {
     this.closeTurn()
+    this.tail = undefined
     return this.folded.slice(from)
   }
 
   /** The messages as a compaction would leave them. */
   preview(compaction: Pick<Compaction, "summary" | "firstKept" | "files">): ReadonlyArray<Message> {
     this.closeTurn()
+    this.tail = undefined
     return this.compactedBy({ id: 0, ...compaction }).folded
   }
 

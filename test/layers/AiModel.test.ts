@@ -493,7 +493,12 @@ describe("AiModel", () => {
           "prompt is too long: 210000 tokens > 200000 maximum",
           "This model's maximum context length is 128000 tokens.",
           "Your input exceeds the context window of this model.",
-          "input length and `max_tokens` exceed context limit: 188240 + 28672 > 200000, decrease input length or `max_tokens` and try again"
+          "input length and `max_tokens` exceed context limit: 188240 + 28672 > 200000, decrease input length or `max_tokens` and try again",
+          "The input token count (1200293) exceeds the maximum number of tokens allowed (1048576).",
+          "Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 300000 tokens.",
+          "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+          "The total length of all messages is too long.",
+          "The decoder prompt (length 9000) is longer than the maximum model length of 8192."
         ]) {
           const { error } = yield* refusal().pipe(Effect.provide(failing(refusedWith(400, { error: { message } }))))
           assert.strictEqual(error._tag, "ContextOverflow")

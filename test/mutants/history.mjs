@@ -132,6 +132,24 @@ export const histories = [
     "this.told = { ...this.told }"
   ),
   inConversation(
+    "conversation: what was handed out grows with what is said next",
+    conversation,
+    "    this.tail = undefined\n    return this.folded.slice(from)",
+    "    return this.folded.slice(from)"
+  ),
+  inConversation(
+    "conversation: what a preview shows grows with what is said next",
+    conversation,
+    "    this.tail = undefined\n    return this.compactedBy",
+    "    return this.compactedBy"
+  ),
+  inConversation(
+    "conversation: a message that grew stays so when the head moves back",
+    conversation,
+    'last.role === "user" && last.content.length > parts',
+    "false"
+  ),
+  inConversation(
     "conversation: the size of before stands after a compaction",
     conversation,
     "this.measured_ = undefined\n    this.compacted_ = entry",

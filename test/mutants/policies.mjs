@@ -132,7 +132,7 @@ export const policies = [
   {
     name: "rollback: a message keeps what was joined to it",
     file: conversation,
-    find: "if (before.last !== undefined) this.folded[before.length - 1] = before.last",
+    find: 'this.folded[before.length - 1] = isGrown ? { role: "user", content: last.content.slice(0, parts) } : last',
     replace: "",
     tests: byPolicies
   },

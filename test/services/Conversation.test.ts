@@ -60,6 +60,10 @@ const alternating = (entries: ReadonlyArray<Entry.Entry>): ReadonlyArray<Entry.E
   })
 }
 
+const failed = "[The request above failed (unknown) before it was answered.]"
+const partsOf = (message: Conversation.Message | undefined) => (message?.role === "user" ? message.content : [])
+const none = { read: [], changed: [] }
+
 describe("the fold", () => {
   it("is taken by every provider, wherever the history was cut", () => {
     fc.assert(
@@ -77,6 +81,46 @@ describe("the fold", () => {
         for (const entry of entries) grown.add(entry)
         assert.deepStrictEqual(grown.messages(), Conversation.fold(entries))
         assert.deepStrictEqual(Conversation.fold(entries), Conversation.fold(JSON.parse(JSON.stringify(entries))))
+      })
+    )
+  })
+
+  it("of inputs that nobody replied to takes time in proportion, also where each is a request that failed", () => {
+    const inputs = (count: number): ReadonlyArray<Entry.Entry> => {
+      const drafts = Array.from({ length: count }).flatMap((_, i) => [
+        { _tag: "OperationStarted", kind: "prompt" },
+        { _tag: "User", content: [{ type: "text", text: String(i) }] },
+        { _tag: "OperationSettled", kind: "prompt", outcome: "failed" }
+      ])
+      return drafts.map((it, i) => ({ ...it, id: i + 1, parentId: i || null, at: i, operationId: "op" })) as never
+    }
+    const [first] = Conversation.fold(inputs(3))
+    assert.deepStrictEqual(
+      partsOf(first).map((part) => ("text" in part ? part.text : "")),
+      ["0", failed, "1", failed, "2"]
+    )
+    const entries = inputs(100_000)
+    const from = performance.now()
+    assert.lengthOf(partsOf(Conversation.fold(entries)[0]), 199_999)
+    // It takes a fraction of a second; copied each time it would be minutes.
+    assert.isBelow(performance.now() - from, 5_000)
+  })
+
+  it("hands out what no later entry changes", () => {
+    fc.assert(
+      fc.property(histories, fc.infiniteStream(fc.constantFrom("none", "messages", "preview")), (entries, looks) => {
+        const grown = new Fold()
+        const handed: Array<readonly [ReadonlyArray<Conversation.Message>, string]> = []
+        for (const entry of entries) {
+          grown.add(entry)
+          const look = looks.next().value
+          // To look ends the turn that is open.
+          if (look === "none" || grown.unsettled().length > 0) continue
+          const firstKept = grown.starts().find((start) => start > 0) ?? null
+          const seen = look === "messages" ? grown.messages() : grown.preview({ summary: "s", firstKept, files: none })
+          handed.push([seen, JSON.stringify(seen)])
+        }
+        for (const [messages, letter] of handed) assert.strictEqual(JSON.stringify(messages), letter)
       })
     )
   })

@@ -95,7 +95,7 @@ const isSpent = (code: string | undefined, said: string): boolean =>
   code === "insufficient_quota" || /exceeded your current quota|credit balance is too low/i.test(said)
 
 const overflows =
-  /prompt is too long|input is too long|context[ _-]?(length|window|size|limit)|maximum context|exceeds? the (model's )?context|too many (input )?tokens/i
+  /prompt is too long|input is too long|context[ _-]?(length|window|size|limit)|maximum context|exceeds? the (model's )?context|too many (input )?tokens|input token count|input tokens exceed|maximum (prompt|model) length|length of all messages is too long/i
 
 /** The status that an error would have outside of a stream. OpenRouter tells that of the provider behind it as code. */
 const statusOf = (code: string | undefined): number | undefined =>
