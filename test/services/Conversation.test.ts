@@ -4,6 +4,14 @@ import { Conversation, type Entry } from "effect-baton"
 import { Conversation as Fold } from "../../src/services/Conversation.js"
 import { problems } from "../support/validMessages.js"
 
+const user: fc.Arbitrary<Record<string, unknown>> = fc.record({
+  _tag: fc.constant("User"),
+  content: fc.array(fc.record({ type: fc.constant("text"), text: fc.string({ minLength: 1 }) }), {
+    minLength: 1,
+    maxLength: 2
+  })
+})
+
 /** What an engine may write, in any order that it could be cut, and more. */
 const draft: fc.Arbitrary<Record<string, unknown>> = fc.oneof(
   fc.record({ _tag: fc.constant("OperationStarted"), kind: fc.constant("prompt") }),
@@ -12,13 +20,7 @@ const draft: fc.Arbitrary<Record<string, unknown>> = fc.oneof(
     kind: fc.constant("prompt"),
     outcome: fc.constantFrom("completed", "failed", "interrupted")
   }),
-  fc.record({
-    _tag: fc.constant("User"),
-    content: fc.array(fc.record({ type: fc.constant("text"), text: fc.string({ minLength: 1 }) }), {
-      minLength: 1,
-      maxLength: 2
-    })
-  }),
+  user,
   fc.record({
     _tag: fc.constant("Assistant"),
     usage: fc.constant({ input: 0, output: 0, cacheRead: 0, cacheWrite: 0, reasoning: 0 }),
@@ -41,12 +43,20 @@ const draft: fc.Arbitrary<Record<string, unknown>> = fc.oneof(
   })
 )
 
-const histories = fc.array(draft, { maxLength: 40 }).map((drafts) => {
-  const entries = drafts.map((it, i) => ({ ...it, id: i + 1, parentId: i === 0 ? null : i, at: i, operationId: "op" }))
-  // A session is opened by its user: no reply comes before the first input.
-  const first = entries.findIndex((entry) => "_tag" in entry && entry._tag === "User")
-  return (first < 0 ? [] : entries.slice(first)) as unknown as ReadonlyArray<Entry.Entry>
-})
+const historiesOf = (drafts: fc.Arbitrary<ReadonlyArray<Record<string, unknown>>>) =>
+  drafts.map((all) => {
+    const entries = all.map((it, i) => ({ ...it, id: i + 1, parentId: i === 0 ? null : i, at: i, operationId: "op" }))
+    // A session is opened by its user: no reply comes before the first input.
+    const first = entries.findIndex((entry) => "_tag" in entry && entry._tag === "User")
+    return (first < 0 ? [] : entries.slice(first)) as unknown as ReadonlyArray<Entry.Entry>
+  })
+
+const histories = historiesOf(fc.array(draft, { maxLength: 40 }))
+
+/** The same, where the user mostly says one thing after the other. */
+const talks = historiesOf(
+  fc.array(fc.oneof({ weight: 3, arbitrary: user }, { weight: 1, arbitrary: draft }), { maxLength: 40 })
+)
 
 /** Two replies in a row are no history of ours: the first is answered by the user before the second is asked for. */
 const alternating = (entries: ReadonlyArray<Entry.Entry>): ReadonlyArray<Entry.Entry> => {
@@ -108,7 +118,7 @@ describe("the fold", () => {
 
   it("hands out what no later entry changes", () => {
     fc.assert(
-      fc.property(histories, fc.infiniteStream(fc.constantFrom("none", "messages", "preview")), (entries, looks) => {
+      fc.property(talks, fc.infiniteStream(fc.constantFrom("none", "messages", "preview")), (entries, looks) => {
         const grown = new Fold()
         const handed: Array<readonly [ReadonlyArray<Conversation.Message>, string]> = []
         for (const entry of entries) {
