@@ -13,6 +13,7 @@ import { made } from "./files.js"
 import type { HistoryGiven } from "./options.js"
 import { print, said } from "./screen.js"
 import { overStore, rowOf } from "./stored.js"
+import { waiting } from "./waiting.js"
 
 interface ExportGiven extends HistoryGiven {
   readonly out: Option.Option<string>
@@ -29,7 +30,11 @@ export const exportCommand = <E>(executable: Executable<E>, given: ExportGiven) 
       if (Option.isNone(given.out)) yield* written(session, print)
       else {
         const out = given.out.value
-        const lines = yield* made(out, (write) => written(session, write))
+        const lines = yield* waiting(
+          executable.errors,
+          "Exporting",
+          made(out, (write) => written(session, write))
+        )
         const sentence = `Session "${oneLine(session)}" is in ${oneLine(out)}: ${plural(lines, "line")}.`
         yield* said(given, { session, out, lines }, sentence)
       }

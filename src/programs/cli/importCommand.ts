@@ -16,6 +16,7 @@ import type { Executable } from "./Executable.js"
 import { inLines, linesOf } from "./files.js"
 import type { Located } from "./options.js"
 import { fit, show } from "./screen.js"
+import { waiting } from "./waiting.js"
 import { placeOf } from "./withEngine.js"
 
 interface ImportGiven extends Located {
@@ -41,7 +42,7 @@ export const importCommand = <E>(executable: Executable<E>, given: ImportGiven) 
       )
     // Nothing is made for what cannot be taken.
     if (!(yield* executable.exists(place))) yield* into({ ...place, store: "memory" })
-    const { sessions } = yield* into(place)
+    const { sessions } = yield* waiting(executable.errors, "Importing", into(place))
     if (given.json) {
       return yield* show(
         sessions.map(({ entries, id, interrupted }) =>

@@ -19,6 +19,7 @@ import type { Located } from "./options.js"
 import { contentOf } from "./removeCommand.js"
 import { fit, lineWidth, show } from "./screen.js"
 import { overHistories } from "./stored.js"
+import { waiting } from "./waiting.js"
 
 interface PruneGiven extends Located {
   readonly olderThan: Option.Option<string>
@@ -34,7 +35,8 @@ export const pruneCommand = <E>(executable: Executable<E>, given: PruneGiven) =>
     given,
     Effect.gen(function* () {
       const { dryRun } = given
-      const pruned = yield* prune({ ...(yield* limitsOf(given)), dryRun })
+      const limits = yield* limitsOf(given)
+      const pruned = yield* waiting(executable.errors, "Pruning", prune({ ...limits, dryRun }))
       if (given.json) return yield* show(jsonLines(pruned, dryRun))
       const width = yield* lineWidth
       const lines = table(pruned, given, yield* Clock.currentTimeMillis, width)

@@ -16,6 +16,7 @@ import type { Executable } from "./Executable.js"
 import type { Located } from "./options.js"
 import { lineWidth, paintsColours, show } from "./screen.js"
 import { overStore, rowOf } from "./stored.js"
+import { waiting } from "./waiting.js"
 
 interface SearchGiven extends Located {
   readonly words: string
@@ -30,7 +31,12 @@ export const searchCommand = <E>(executable: Executable<E>, given: SearchGiven) 
     given,
     Effect.gen(function* () {
       const session = Option.getOrUndefined(given.session)
-      const { hits, next } = yield* search(given.words, { session, limit: Option.getOrUndefined(given.limit) })
+      const found = search(given.words, { session, limit: Option.getOrUndefined(given.limit) })
+      const { hits, next } = yield* waiting(
+        executable.errors,
+        "Searching, what is new since the last time is read first",
+        found
+      )
       if (session !== undefined) yield* rowOf(session)
       if (given.json) return yield* show(hits.map((hit) => jsonLine(hit)))
       if (hits.length === 0) return yield* show(["Nothing was found."])
