@@ -139,7 +139,8 @@ describe("two engines on one store", () => {
 
   it.scoped("a clock that is set forward or back costs a lease at most: no write is doubled, no session stuck", () =>
     Effect.gen(function* () {
-      for (const time of [3_600_000, -3_600_000]) {
+      // Sixty leases; each renewal in between takes the test some milliseconds.
+      for (const time of [600_000, -600_000]) {
         const model = yield* gate
         const { a, b, memory } = yield* twoEngines(
           [Script.on("x", { before: model.stop, text: "by a" }), Script.always("ok")],
