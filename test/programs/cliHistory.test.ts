@@ -149,16 +149,16 @@ describe("histories on the command line", () => {
     assert.strictEqual((await here(cwd, "label", "x")).code, 0)
     const before = kept(cwd)
     const wrong: ReadonlyArray<readonly [code: number, says: RegExp, ...args: ReadonlyArray<string>]> = [
-      [1, /^There is no session "nope"\.\n$/, "tree", "--session", "nope"],
-      [1, /^There is no session "nope"\.\n$/, "transcript", "--session", "nope"],
-      [1, /^There is no session "nope"\.\n$/, "export", "--session", "nope", "--out", join(outside, "new.ndjson")],
-      [1, /^There is no session "nope"\.\n$/, "search", "x", "--session", "nope"],
-      [1, /^There is no session "nope"\.\n$/, "label", "y", "--session", "nope"],
-      [1, /^There is no session "nope"\.\n$/, "move", "1", "--session", "nope"],
-      [1, /^There is no session "nope"\.\n$/, "rewind", "--session", "nope"],
-      [1, /^There is no session "nope"\.\n$/, "fork", "y", "--session", "nope"],
-      [1, /^There is no session "nope"\.\n$/, "compact", "--session", "nope"],
-      [1, /^There is no session "nope"\.\n$/, "remove", "nope"],
+      [2, /^There is no session "nope"\.\n$/, "tree", "--session", "nope"],
+      [2, /^There is no session "nope"\.\n$/, "transcript", "--session", "nope"],
+      [2, /^There is no session "nope"\.\n$/, "export", "--session", "nope", "--out", join(outside, "new.ndjson")],
+      [2, /^There is no session "nope"\.\n$/, "search", "x", "--session", "nope"],
+      [2, /^There is no session "nope"\.\n$/, "label", "y", "--session", "nope"],
+      [2, /^There is no session "nope"\.\n$/, "move", "1", "--session", "nope"],
+      [2, /^There is no session "nope"\.\n$/, "rewind", "--session", "nope"],
+      [2, /^There is no session "nope"\.\n$/, "fork", "y", "--session", "nope"],
+      [2, /^There is no session "nope"\.\n$/, "compact", "--session", "nope"],
+      [2, /^There is no session "nope"\.\n$/, "remove", "nope"],
       [2, /^Session "main" has no entry 99\.\n$/, "move", "99"],
       [2, /^No entry of session "main" is named "y"\.\n$/, "move", "y"],
       [2, /^Session "main" has no entry 0\.\n$/, "fork", "y", "--at", "0"],
@@ -268,7 +268,7 @@ describe("histories on the command line", () => {
       ["remove", "main"]
     ]) {
       const done = await here(cwd, ...args)
-      assert.deepStrictEqual(done, { code: 1, out: "", err: 'There is no session "main".\n' }, args[0])
+      assert.deepStrictEqual(done, { code: 2, out: "", err: 'There is no session "main".\n' }, args[0])
     }
     assert.deepStrictEqual(await here(cwd, "search", "x"), { code: 0, out: "Nothing was found.\n", err: "" })
     assert.deepStrictEqual(await here(cwd, "prune", "--older-than", "1d"), {

@@ -10,10 +10,10 @@ import { number } from "../counts.js"
 import { drawing, jsonLine } from "../render.js"
 import { tell } from "./ending.js"
 import type { Executable } from "./Executable.js"
+import { notThere, rowOf } from "./named.js"
 import { opened } from "./opened.js"
 import type { SessionGiven } from "./options.js"
 import { conclude, show } from "./screen.js"
-import { missing, rowOf, SessionMissing } from "./stored.js"
 import { placeOf, withEngine } from "./withEngine.js"
 
 interface CompactGiven extends SessionGiven {
@@ -24,11 +24,11 @@ export const compactCommand = <E>(executable: Executable<E>, given: CompactGiven
   Effect.gen(function* () {
     const { session: id } = given
     if (!(yield* executable.exists(placeOf(given)))) {
-      return yield* Effect.onError(new SessionMissing({ session: id }), tell)
+      return yield* Effect.onError(notThere(id), tell)
     }
     yield* withEngine(executable, given, (screen, agent) =>
       Effect.gen(function* () {
-        yield* missing(rowOf(id))
+        yield* rowOf(id)
         const queue = yield* (yield* Events).subscribe()
         const session = yield* opened(executable, screen, queue, given, agent)
         const call = session.compact({

@@ -10,9 +10,10 @@ import { plural } from "../counts.js"
 import { oneLine } from "../tree.js"
 import type { Executable } from "./Executable.js"
 import { made } from "./files.js"
+import { rowOf } from "./named.js"
 import type { HistoryGiven } from "./options.js"
 import { print, said } from "./screen.js"
-import { overStore, rowOf } from "./stored.js"
+import { overStore } from "./stored.js"
 import { waiting } from "./waiting.js"
 
 interface ExportGiven extends HistoryGiven {

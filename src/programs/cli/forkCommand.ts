@@ -7,9 +7,10 @@ import { fork } from "../fork.js"
 import { oneLine } from "../tree.js"
 import { entryOf } from "./entry.js"
 import type { Executable } from "./Executable.js"
+import { rowOf } from "./named.js"
 import type { HistoryGiven } from "./options.js"
 import { said } from "./screen.js"
-import { handleOf, overHistories, rowOf } from "./stored.js"
+import { handleOf, overHistories } from "./stored.js"
 
 interface ForkGiven extends HistoryGiven {
   readonly name: string

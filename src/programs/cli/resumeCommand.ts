@@ -4,7 +4,6 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { SessionNotFound } from "../../services/Errors.js"
 import { Events } from "../../services/Events.js"
 import { Sessions } from "../../services/Session.js"
 import { SessionStore } from "../../services/SessionStore.js"
@@ -12,6 +11,7 @@ import { leftIn } from "../leftovers.js"
 import { clean, oneLine } from "../tree.js"
 import { tell } from "./ending.js"
 import type { Executable } from "./Executable.js"
+import { notThere } from "./named.js"
 import type { EngineGiven } from "./options.js"
 import { free, heldBy, nothingLeft, resumed, type Resumption, unfinished } from "./resumption.js"
 import { placeOf, withEngine } from "./withEngine.js"
@@ -25,7 +25,7 @@ export const resumeCommand = <E>(executable: Executable<E>, given: ResumeGiven) 
   Effect.gen(function* () {
     const named = Option.getOrUndefined(given.session)
     if (!(yield* executable.exists(placeOf(given)))) {
-      const none = named === undefined ? nothingLeft(given.json) : new SessionNotFound({ session: oneLine(named) })
+      const none = named === undefined ? nothingLeft(given.json) : notThere(named)
       return yield* Effect.onError(none, tell)
     }
     yield* withEngine(executable, given, (screen, agent) =>

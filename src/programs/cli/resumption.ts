@@ -7,7 +7,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Queue from "effect/Queue"
-import { SessionBusy, SessionNotFound } from "../../services/Errors.js"
+import { SessionBusy } from "../../services/Errors.js"
 import type { Event } from "../../services/Event.js"
 import type { Session } from "../../services/Session.js"
 import { type SessionRow, SessionStore } from "../../services/SessionStore.js"
@@ -15,18 +15,15 @@ import { type Leftover, outcomeOf } from "../leftovers.js"
 import { drawing } from "../render.js"
 import { node, oneLine } from "../tree.js"
 import type { Executable } from "./Executable.js"
+import { rowOf } from "./named.js"
 import { conclude, type Screen } from "./screen.js"
 
 /** The sessions to resume: those with something unfinished, or the one that was named. */
 export const unfinished = (named: string | undefined) =>
   Effect.gen(function* () {
-    const store = yield* SessionStore
-    if (named === undefined) {
-      const rows = yield* store.unsettled
-      return rows.flatMap(({ id, parent, running }) => (parent === null && running !== null ? [id] : []))
-    }
-    if ((yield* store.get(named)) === undefined) return yield* new SessionNotFound({ session: oneLine(named) })
-    return [named]
+    if (named !== undefined) return [(yield* rowOf(named)).id]
+    const rows = yield* (yield* SessionStore).unsettled
+    return rows.flatMap(({ id, parent, running }) => (parent === null && running !== null ? [id] : []))
   })
 
 /**

@@ -13,9 +13,10 @@ import { search } from "../search.js"
 import { ago } from "../sessionTable.js"
 import { oneLine } from "../tree.js"
 import type { Executable } from "./Executable.js"
+import { rowOf } from "./named.js"
 import type { Located } from "./options.js"
 import { lineWidth, paintsColours, show } from "./screen.js"
-import { overStore, rowOf } from "./stored.js"
+import { overStore } from "./stored.js"
 import { waiting } from "./waiting.js"
 
 interface SearchGiven extends Located {

@@ -5,26 +5,19 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Agent from "../../services/Agent.js"
-import { type SessionBusy, SessionNotFound, type SessionStoreError, StaleLease } from "../../services/Errors.js"
+import { type SessionBusy, type SessionNotFound, type SessionStoreError, StaleLease } from "../../services/Errors.js"
 import { Recovery } from "../../services/Recovery.js"
 import { SessionRef } from "../../services/Session.js"
-import * as SessionId from "../../services/SessionId.js"
-import { type SessionRow, SessionStore } from "../../services/SessionStore.js"
+import type { SessionRow, SessionStore } from "../../services/SessionStore.js"
 import type { Needs } from "../engine.js"
 import { stoppable } from "../stoppable.js"
 import { oneLine } from "../tree.js"
 import { tell } from "./ending.js"
 import type { Executable, Place } from "./Executable.js"
 import type { Located } from "./options.js"
+import { rowOf } from "./named.js"
 import { heldBy } from "./resumption.js"
 import { placeOf } from "./withEngine.js"
-
-/** The command is about a session that is not there. */
-export class SessionMissing extends Data.TaggedError("SessionMissing")<{ readonly session: string }> {
-  override get message() {
-    return `There is no session "${oneLine(this.session)}".`
-  }
-}
 
 /** Something in the session has not ended, and nobody is at it. */
 class Unfinished extends Data.TaggedError("Unfinished")<{ readonly session: string; readonly kind: string }> {
@@ -32,10 +25,6 @@ class Unfinished extends Data.TaggedError("Unfinished")<{ readonly session: stri
     return `Session "${oneLine(this.session)}" has an unfinished ${this.kind}, which is gone on with first: baton resume. Nothing was written.`
   }
 }
-
-/** The same failure, and the one of a session that is not there as a command tells it. */
-export const missing = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SessionMissing, R> =>
-  Effect.mapError(effect, (error) => (error instanceof SessionNotFound ? new SessionMissing(error) : error))
 
 /** Runs a command over what sessions are kept in. */
 export const overStore = <A, E, E2, R>(
@@ -62,17 +51,7 @@ const over = <A, E, E2, R, Out>(
     const place = placeOf(given)
     const isThere = yield* executable.exists(place)
     return yield* stoppable(layer(isThere ? place : { ...place, store: "memory" }), executable.stop, false, body)
-  }).pipe(missing, Effect.onError(tell))
-
-/** A session as it is stored. */
-export const rowOf = (id: string): Effect.Effect<SessionRow, SessionNotFound | SessionStoreError, SessionStore> =>
-  Effect.flatMap(SessionStore, (store) =>
-    Effect.flatMap(
-      SessionId.isId(id) ? store.get(id) : Effect.succeed(undefined),
-      (row): Effect.Effect<SessionRow, SessionNotFound> =>
-        row === undefined ? new SessionNotFound({ session: SessionId.told(id) }) : Effect.succeed(row)
-    )
-  )
+  }).pipe(Effect.onError(tell))
 
 /** A handle that opens nothing: what waits in the session is not run by it. */
 export const handleOf = (row: SessionRow): SessionRef => new SessionRef(row, Agent.make(row.agent))
