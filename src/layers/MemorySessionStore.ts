@@ -155,10 +155,7 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
       let looked = 0
       for (const it of [...sessions.values()]) {
         const order = orderOf(it)
-        for (const [i, entry] of it.entries.entries()) {
-          // Of those that share it the first has it.
-          if (i < it.shared && seen.has(entry)) continue
-          seen.add(entry)
+        for (const entry of ownOf(it, seen)) {
           if (session !== undefined && session !== it.row.id) continue
           if (++looked % atOnce === 0) yield* pause
           const hit = { session: it.row.id, order, entry }
@@ -232,24 +229,26 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
           }
         }
         for (const { row } of all) sessions.delete(row.id)
-        return Effect.sync(() =>
-          all.map(({ entries, row: { id, incarnation }, shared }) => {
-            let bytes = 0
-            for (let i = shared; i < entries.length; i++) bytes += bytesOf(entries[i]!)
-            return { id, incarnation, entries: entries.length - shared, bytes }
-          })
-        )
+        const left = [...sessions.values()]
+        const kept = new Set(left.flatMap(({ entries, shared }) => entries.slice(0, shared)))
+        const isFork = all.some(({ shared }) => shared > 0)
+        const seen = new Set(isFork ? left.flatMap(({ entries }) => entries) : none)
+        const went = { entries: 0, bytes: 0 }
+        for (const it of all) for (const entry of ownOf(it, seen)) if (!kept.has(entry)) count(went, entry)
+        return Effect.succeed({ sessions: all.map(({ row: { id, incarnation } }) => ({ id, incarnation })), ...went })
       }),
 
-    measure: withNow((now) =>
-      Effect.forEach([...sessions.values()], (it) =>
-        Effect.map(sizeOf(it), (size) => ({
+    measure: withNow((now) => {
+      const all = [...sessions.values()]
+      const seen = new Set<Entry>()
+      return Effect.forEach(all, (it) =>
+        Effect.map(sizeOf(it, seen), (size) => ({
           row: rowOf(it, now),
           activeAt: it.entries.at(-1)?.at ?? it.row.createdAt,
           ...size
         }))
       )
-    ),
+    }),
 
     search,
 
@@ -278,18 +277,36 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
 /** How many entries are looked at before others go on. */
 const atOnce = 256
 
-const bytesOf = (entry: Entry): number => Buffer.byteLength(JSON.stringify(entry))
+interface Size {
+  entries: number
+  bytes: number
+}
 
-/** What a session takes by itself. */
-const sizeOf = ({ entries, shared }: Stored): Effect.Effect<{ readonly entries: number; readonly bytes: number }> =>
+const count = (size: Size, entry: Entry): void => {
+  size.entries++
+  size.bytes += Buffer.byteLength(JSON.stringify(entry))
+}
+
+/** The entries of a session that were not seen yet: what it shares is that of the first that has it. */
+function* ownOf({ entries, shared }: Stored, seen: Set<Entry>): Generator<Entry> {
+  const end = entries.length
+  for (let i = 0; i < end; i++) {
+    const entry = entries[i]!
+    if (i < shared && seen.has(entry)) continue
+    seen.add(entry)
+    yield entry
+  }
+}
+
+/** What a session takes. */
+const sizeOf = (it: Stored, seen: Set<Entry>): Effect.Effect<Size> =>
   Effect.gen(function* () {
-    const end = entries.length
-    let bytes = 0
-    for (let i = shared; i < end; i++) {
-      bytes += bytesOf(entries[i]!)
-      if ((i + 1) % atOnce === 0) yield* pause
+    const size = { entries: 0, bytes: 0 }
+    for (const entry of ownOf(it, seen)) {
+      count(size, entry)
+      if (size.entries % atOnce === 0) yield* pause
     }
-    return { entries: end - shared, bytes }
+    return size
   })
 
 interface Found {

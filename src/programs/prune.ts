@@ -75,7 +75,7 @@ const pruned = (engine: Engine, limits: Limits, now: number): Effect.Effect<Prun
       else {
         removed.push({ id: root.id, reason, activeAt, ...gone })
         sessions--
-        bytes -= tree.bytes
+        bytes -= gone.bytes
       }
     }
     return { removed, skipped, left: { sessions, bytes } }

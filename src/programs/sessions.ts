@@ -129,15 +129,11 @@ export const removeHeld = (
     Effect.catchTag(engine.store.remove(rows, engine.history.owner), "SessionOwned", (error) =>
       busyElsewhere(error, "remove")
     ),
-    (removed) => {
+    ({ bytes, entries, sessions }) => {
       for (const { incarnation } of rows) forget(engine, incarnation)
       // In the order of the tree, whatever order the store removed them in.
-      const gone = new Set(removed.map(({ incarnation }) => incarnation))
-      return {
-        sessions: rows.flatMap(({ id, incarnation }) => (gone.has(incarnation) ? [id] : [])),
-        entries: removed.reduce((sum, { entries }) => sum + entries, 0),
-        bytes: removed.reduce((sum, { bytes }) => sum + bytes, 0)
-      }
+      const gone = new Set(sessions.map(({ incarnation }) => incarnation))
+      return { sessions: rows.flatMap(({ id, incarnation }) => (gone.has(incarnation) ? [id] : [])), entries, bytes }
     }
   )
 

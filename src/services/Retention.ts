@@ -8,7 +8,7 @@ import type { SessionRow } from "./SessionStore.js"
 export interface Removed {
   /** The session and those of its tasks, at whatever depth. */
   readonly sessions: ReadonlyArray<string>
-  /** What was written to them. What a fork shares with one of them is counted here, and stays stored for the fork. */
+  /** How many entries are not stored any more: what a fork shares with one of them stays for the fork. */
   readonly entries: number
   /** Of those entries as JSON, in UTF-8. */
   readonly bytes: number
@@ -27,7 +27,7 @@ export interface PruneOptions {
   readonly maxBytes?: number | undefined
   /** Whether a session stays with its tree, whatever the limits; it counts all the same. */
   readonly keep?: ((session: SessionRow) => boolean) | undefined
-  /** Removes nothing, and tells what would be. */
+  /** Removes nothing, and tells what would be, as if nothing stayed for forks. */
   readonly dryRun?: boolean | undefined
 }
 

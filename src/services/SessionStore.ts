@@ -148,15 +148,22 @@ export interface Measured {
   readonly row: SessionRow
   /** When its last entry was made, or it was created where it has none; milliseconds since the epoch. */
   readonly activeAt: number
-  /** What is stored for it alone: entries that it shares with the session that it was forked from are that one's. */
+  /**
+   * What is stored for it: an entry that sessions share is that of the one that wrote it, or where that is removed, of the
+   * oldest that has it. So each that is stored counts once.
+   */
   readonly entries: number
   /** Of those entries as JSON, in UTF-8. */
   readonly bytes: number
 }
 
-/** What a session took that is removed. */
-export interface Removed extends SessionKey {
+/** What is not stored any more. */
+export interface Removed {
+  /** Those that were there, in whatever order. */
+  readonly sessions: ReadonlyArray<SessionKey>
+  /** How many entries went: those that a session has that stays are not among them. */
   readonly entries: number
+  /** Of those entries as JSON, in UTF-8. */
   readonly bytes: number
 }
 
@@ -256,12 +263,12 @@ export class SessionStore extends Context.Tag("baton/SessionStore")<
 
     /**
      * Removes sessions for good, all or none. Those that are gone already are no error. Refused while another owns one.
-     * What a fork shares with one of them stays for the fork. Gives what was removed.
+     * What a fork shares with one of them stays for the fork. Gives what went: all that `measure` counts less.
      */
     readonly remove: (
       sessions: ReadonlyArray<SessionKey>,
       owner: string
-    ) => Effect.Effect<ReadonlyArray<Removed>, SessionOwned | SessionStoreError>
+    ) => Effect.Effect<Removed, SessionOwned | SessionStoreError>
 
     /** What every session takes, children too; oldest first. Reads all that is stored: it takes its time. */
     readonly measure: Effect.Effect<ReadonlyArray<Measured>, SessionStoreError>

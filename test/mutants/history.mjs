@@ -12,6 +12,8 @@ const prune = "src/programs/prune.ts"
 const search = "src/programs/search.ts"
 const snippet = "src/programs/snippet.ts"
 const sqlForks = "src/layers/sql/forks.ts"
+const sqlMeasure = "src/layers/sql/measure.ts"
+const memory = "src/layers/MemorySessionStore.ts"
 const sqlSearch = "src/layers/sql/search.ts"
 const byContext = ["test/programs/context.test.ts", "test/programs/compaction.property.test.ts"]
 const byCompaction = ["test/programs/compaction.test.ts", "test/programs/compactionCuts.test.ts"]
@@ -32,6 +34,7 @@ const inJson = fault(["test/services/Json.test.ts"])
 const inPrune = fault(byPrune)
 const inSearch = fault(bySearch)
 const inSql = fault(byContract)
+const inMemory = fault(["test/layers/MemorySessionStore.test.ts"])
 
 export const histories = [
   inContext("cut: results are parted from their calls", context, "if (starts[i]! > 0) at = i", "at = i"),
@@ -270,7 +273,8 @@ export const histories = [
     "if (limits.keep(root)) continue",
     "if (limits.keep(root)) break"
   ),
-  inPrune("prune: the size stays as it was", prune, "bytes -= tree.bytes", ""),
+  inPrune("prune: the size stays as it was", prune, "bytes -= gone.bytes", ""),
+  inPrune("prune: what forks keep is gone", prune, "bytes -= gone.bytes", "bytes -= tree.bytes"),
   inPrune("prune: an input that waits is lost", prune, "|| waiting.has(row.incarnation)", ""),
   inPrune("prune: what was used meanwhile goes", prune, "|| now.nextSeq !== row.nextSeq ", ""),
   inPrune(
@@ -308,10 +312,16 @@ export const histories = [
     "row.id ?? undefined"
   ),
   inSql("sql search: what a session shares is its own", sqlSearch, "|| (session !== undefined && session !== id)", ""),
-  inSql(
-    "sql measure: the last entry is the session's own",
-    "src/layers/sql/measure.ts",
-    "end > integer(shared) ? key : base!",
-    "key"
-  )
+  inSql("sql measure: what forks keep counts for all of them", sqlMeasure, "from = to + 1\n        }", "}"),
+  inSql("sql measure: what is left shares nothing", sqlMeasure, "integer(shared ?? 0) + 1", "1"),
+  inSql("sql forks: what went is not told", sqlForks, "went.entries += integer(page.entries)", ""),
+  inMemory("memory: what forks keep has gone", memory, "if (!kept.has(entry)) count", "count"),
+  inMemory(
+    "memory: what a fork shares has gone with it",
+    memory,
+    "isFork ? left.flatMap(({ entries }) => entries) : none",
+    "none"
+  ),
+  inMemory("memory: what is shared counts twice", memory, "if (i < shared && seen.has(entry)) continue", ""),
+  inSql("sql measure: the last entry is the session's own", sqlMeasure, "end > integer(shared) ? key : base!", "key")
 ]

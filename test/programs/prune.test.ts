@@ -132,6 +132,32 @@ describe("pruning", () => {
     }).pipe(Effect.provide(engine(script)))
   )
 
+  it.effect("by size goes on where forks keep what it removed, and tells what is left", () =>
+    Effect.gen(function* () {
+      const sessions = yield* Sessions.Sessions
+      const store = yield* SessionStore.SessionStore
+      const bytes = Effect.map(store.measure, (all) => all.reduce((sum, it) => sum + it.bytes, 0))
+      yield* live("first", [{ does: "say", text: "x".repeat(10_000) }])
+      yield* TestClock.adjust(1_000)
+      const first = yield* open(agent, "first")
+      yield* first.fork("second")
+      yield* TestClock.adjust(1_000)
+      yield* live("third", [{ does: "say", text: "y" }])
+      const all = yield* bytes
+      const pruned = yield* sessions.prune({ maxBytes: all - 1 })
+      assert.deepStrictEqual(
+        pruned.removed.map(({ entries, id }) => [id, entries > 0]),
+        [
+          ["first", false],
+          ["second", true]
+        ]
+      )
+      assert.strictEqual(pruned.left.bytes, yield* bytes)
+      assert.strictEqual(pruned.left.bytes, all - pruned.removed[1]!.bytes)
+      assert.deepStrictEqual(yield* left, ["third"])
+    }).pipe(Effect.provide(engine(script)))
+  )
+
   it.scoped("leaves where something runs, waits, or is held or unfinished, interrupts nothing, and says so", () =>
     Effect.gen(function* () {
       const sessions = yield* Sessions.Sessions

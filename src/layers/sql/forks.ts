@@ -170,7 +170,7 @@ export const remove = (
   database: Database,
   sessions: ReadonlyArray<SessionKey>,
   owner: string
-): Effect.Effect<ReadonlyArray<Removed>, SessionOwned | SessionStoreError> => {
+): Effect.Effect<Removed, SessionOwned | SessionStoreError> => {
   const { atOnce, dialect, rows } = database
   const { statements } = dialect
   return atOnce("remove", (connection) =>
@@ -189,29 +189,22 @@ export const remove = (
           return yield* new SessionOwned({ session: row.id, owner: by, running })
         there.set(integer(row.key), row)
       }
-      const removed: Array<Removed> = []
-      for (const { id, incarnation, key } of there.values()) {
-        let entries = 0
-        let bytes = 0
-        for (let page = yield* pageOf(database, connection, key, 0); page !== undefined;) {
-          entries += integer(page.entries)
-          bytes += integer(page.bytes)
-          page = yield* pageOf(database, connection, key, integer(page.last))
-        }
-        removed.push({ id, incarnation, entries, bytes })
+      for (const { key } of there.values()) {
         yield* rows(connection, statements.removeInbox, key)
         yield* rows(connection, statements.leave, key)
         yield* rows(connection, statements.removeSession, key)
       }
+      const went = { entries: 0, bytes: 0 }
       // Forks before what they share.
       const left = new Set(there.keys())
       while (left.size > 0) {
         const key = Math.max(...left)
         left.delete(key)
-        const base = yield* cut(database, connection, key)
+        const base = yield* cut(database, connection, key, went)
         if (base !== undefined) left.add(base)
       }
-      return removed
+      const removed = Array.from(there.values(), ({ id, incarnation }) => ({ id, incarnation }))
+      return { sessions: removed, ...went }
     })
   )
 }
@@ -233,8 +226,16 @@ const pageOf = (
     page === undefined || integer(page.entries) === 0 ? undefined : page
   )
 
-/** Removes what no fork needs of a session that was removed. Gives its base, of which less may be needed then. */
-const cut = (database: Database, connection: Connection, key: number): Effect.Effect<number | undefined, Failure> =>
+/**
+ * Removes what no fork needs of a session that was removed, and counts it. Gives its base, of which less may be needed
+ * then.
+ */
+const cut = (
+  database: Database,
+  connection: Connection,
+  key: number,
+  went: { entries: number; bytes: number }
+): Effect.Effect<number | undefined, Failure> =>
   Effect.gen(function* () {
     const { dialect, rows } = database
     const { statements } = dialect
@@ -247,6 +248,8 @@ const cut = (database: Database, connection: Connection, key: number): Effect.Ef
     for (let page = yield* pageOf(database, connection, key, needed); page !== undefined;) {
       for (const text of statements.removeTexts) yield* rows(connection, text, key, needed, page.last)
       yield* rows(connection, statements.removeEntries, key, needed, page.last)
+      went.entries += integer(page.entries)
+      went.bytes += integer(page.bytes)
       page = yield* pageOf(database, connection, key, needed)
     }
     type Freed = { readonly base: Integer }

@@ -29,21 +29,32 @@ export const measure = (database: Database): Effect.Effect<ReadonlyArray<Measure
         using("measure", (connection) => rows<A>(connection, text, ...dialect.ranges(ranges)))
       )
 
-    const all: Array<Measured> = []
+    /** Counts what stands in these places. */
+    const sized = (owned: Iterable<Owned>) =>
+      Effect.gen(function* () {
+        for (const group of groupsOf(owned)) {
+          const counted = yield* ranged<Counted>(
+            statements.sizes,
+            group.map(({ range }) => range)
+          )
+          for (const { bytes, entries, n } of counted) {
+            const { size } = group[integer(n)]!
+            size.entries += integer(entries)
+            size.bytes += integer(bytes)
+          }
+        }
+      })
+
+    const all: Array<Omit<Measured, keyof Size> & { readonly size: Size }> = []
+    const sizes = new Map<number, Size>()
     for (let after: Integer = 0; ;) {
       const page = yield* using("measure", (connection) => rows<MeasuredRow>(connection, statements.measured, after))
-      const sizes = page.map(() => ({ entries: 0, bytes: 0 }))
-      for (const group of groupsOf(page)) {
-        const counted = yield* ranged<Counted>(
-          statements.sizes,
-          group.map(({ range }) => range)
-        )
-        for (const { bytes, entries, n } of counted) {
-          const size = sizes[group[integer(n)]!.session]!
-          size.entries += integer(entries)
-          size.bytes += integer(bytes)
-        }
-      }
+      const own = page.map(({ key, next_seq, shared }): Owned => {
+        const size = { entries: 0, bytes: 0 }
+        sizes.set(integer(key), size)
+        return { size, range: { key, from: integer(shared) + 1, to: integer(next_seq) - 1 } }
+      })
+      yield* sized(own)
       const active = new Map<number, number>()
       const last = page.flatMap((row, session) => {
         const range = lastOf(row)
@@ -63,13 +74,59 @@ export const measure = (database: Database): Effect.Effect<ReadonlyArray<Measure
       for (const [i, it] of page.entries()) {
         const row = sessionRow(it)
         const activeAt = active.get(i) ?? (yield* timeBefore(database, row)) ?? row.createdAt
-        all.push({ row, activeAt, ...sizes[i]! })
+        all.push({ row, activeAt, size: own[i]!.size })
       }
       const end = page.at(-1)
-      if (end === undefined || page.length < pageSize) return all
+      if (end === undefined || page.length < pageSize) break
       after = end.key
     }
+    // What is left of removed sessions is that of the oldest forks that have it.
+    for (let after: Integer = 0; ;) {
+      const page = yield* using("measure", (connection) => rows<Remains>(connection, statements.remains, after))
+      const left: Array<Owned> = []
+      for (const { key, next_seq, shared } of page) {
+        const end = integer(next_seq) - 1
+        let from = integer(shared ?? 0) + 1
+        const heirs = yield* using("measure", (connection) => rows<Heir>(connection, statements.forks, key))
+        for (const heir of heirs) {
+          const to = Math.min(end, integer(heir.upto))
+          const size = sizes.get(integer(heir.key))
+          // One that began since counts for the next measure.
+          if (size === undefined || to < from) continue
+          left.push({ size, range: { key, from, to } })
+          from = to + 1
+        }
+        yield* pause
+      }
+      yield* sized(left)
+      const end = page.at(-1)
+      if (end === undefined || page.length < pageSize) break
+      after = end.key
+    }
+    return all.map(({ size, ...it }) => ({ ...it, ...size }))
   })
+
+interface Size {
+  entries: number
+  bytes: number
+}
+
+/** Places whose entries count for somebody. */
+interface Owned {
+  readonly size: Size
+  readonly range: Range
+}
+
+interface Remains {
+  readonly key: Integer
+  readonly next_seq: Integer
+  readonly shared: Integer | null
+}
+
+interface Heir {
+  readonly key: Integer
+  readonly upto: Integer
+}
 
 interface Counted {
   readonly n: Integer
@@ -77,17 +134,14 @@ interface Counted {
   readonly bytes: Integer
 }
 
-/** The entries of sessions' own, in groups of no more places than are counted at once. */
-function* groupsOf(
-  page: ReadonlyArray<MeasuredRow>
-): Generator<ReadonlyArray<{ readonly session: number; readonly range: Range }>> {
-  let group: Array<{ readonly session: number; readonly range: Range }> = []
+/** The same places in groups of no more than are counted at once. */
+function* groupsOf(owned: Iterable<Owned>): Generator<ReadonlyArray<Owned>> {
+  let group: Array<Owned> = []
   let room = placesAtOnce
-  for (const [session, row] of page.entries()) {
-    const end = integer(row.next_seq) - 1
-    for (let from = integer(row.shared) + 1; from <= end;) {
-      const to = Math.min(end, from + room - 1)
-      group.push({ session, range: { key: row.key, from, to } })
+  for (const { range, size } of owned) {
+    for (let { from } = range; from <= range.to;) {
+      const to = Math.min(range.to, from + room - 1)
+      group.push({ size, range: { key: range.key, from, to } })
       room -= to - from + 1
       from = to + 1
       if (room > 0) continue

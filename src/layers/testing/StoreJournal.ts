@@ -86,7 +86,8 @@ const make = (sessions: Map<string, Stored>, journal: Array<StoreWrite>): Contex
       noted(
         // What is gone already, or another by now, stays out of the journal.
         store.remove(keys, owner),
-        (removed) => (removed.length === 0 ? undefined : { _tag: "Removed", sessions: removed.map(({ id }) => id) })
+        ({ sessions }) =>
+          sessions.length === 0 ? undefined : { _tag: "Removed", sessions: sessions.map(({ id }) => id) }
       )
   }
 }

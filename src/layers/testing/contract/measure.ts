@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Entry } from "../../../services/Entry.js"
+import type { Begun, NewSession } from "../../../services/SessionStore.js"
 import { type Case, same, trial } from "./expect.js"
 import { texts } from "./entries.js"
 import { claim, keep, keyOf, session, user, users } from "./values.js"
@@ -11,6 +12,14 @@ const bytesOf = (entries: ReadonlyArray<Entry>): number =>
   entries.reduce((sum, entry) => sum + new TextEncoder().encode(JSON.stringify(entry)).length, 0)
 
 const takes = (entries: ReadonlyArray<Entry>) => ({ entries: entries.length, bytes: bytesOf(entries) })
+
+const nothing = { entries: 0, bytes: 0 }
+
+const add = (a: typeof nothing, b: typeof nothing) => ({ entries: a.entries + b.entries, bytes: a.bytes + b.bytes })
+
+/** Every order of these. */
+const orders = <A>(of: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
+  of.length === 0 ? [[]] : of.flatMap((it, i) => orders(of.toSpliced(i, 1)).map((rest) => [it, ...rest]))
 
 export const measure: ReadonlyArray<Case> = [
   trial("a measure has every session with what is stored for it alone, oldest first", (store) =>
@@ -43,26 +52,56 @@ export const measure: ReadonlyArray<Case> = [
       yield* same("a row", (yield* store.measure)[2]?.row, yield* store.get("b"))
 
       const removed = yield* store.remove([keyOf(a), { id: "nobody", incarnation: "x" }], "me")
-      yield* same("what was removed", removed, [{ ...keyOf(a), ...takes(odd) }])
+      yield* same("what was removed", removed, { sessions: [keyOf(a)], ...takes(odd.slice(3)) })
+      const heir = { activeAt: user(5).at, ...takes([...odd.slice(0, 3), ...users(4, 2)]) }
       yield* same(
         "the measure without it",
         (yield* store.measure).map(({ row, ...it }) => [row.id, it]),
-        ["child", "b", "c", "d"].map((id, i) => [id, expected[i + 1]])
+        ["child", "b", "c", "d"].map((id, i) => [id, id === "b" ? heir : expected[i + 1]])
       )
       const rest = yield* store.remove([keyOf(b), keyOf(c), keyOf(child)], "me")
       yield* same(
         "what was removed then",
-        rest.toSorted((x, y) => (x.id < y.id ? -1 : 1)),
-        [
-          { ...keyOf(b), ...takes(users(4, 2)) },
-          { ...keyOf(c), ...takes([]) },
-          { ...keyOf(child), ...takes([]) }
-        ]
+        { ...rest, sessions: rest.sessions.map(({ id }) => id).toSorted() },
+        { sessions: ["b", "c", "child"], ...takes([odd[2]!, ...users(4, 2)]) }
       )
-      yield* same("a second removal", yield* store.remove([keyOf(b)], "me"), [])
-      yield* same("a removal twice at once", yield* store.remove([keyOf(session("d")), keyOf(session("d"))], "me"), [
-        { ...keyOf(session("d")), ...takes([]) }
-      ])
+      yield* same("a second removal", yield* store.remove([keyOf(b)], "me"), { sessions: [], ...takes([]) })
+      const d = keyOf(session("d"))
+      yield* same("a removal twice at once", yield* store.remove([d, d], "me"), {
+        sessions: [d],
+        ...takes(odd.slice(0, 2))
+      })
+    })
+  ),
+
+  trial("each entry that is stored counts once, and a removal says what is not stored any more", (store) =>
+    Effect.gen(function* () {
+      const family = ["a", "b", "c", "d", "e"].map((id) => session(id))
+      const [a, b, c, d, e] = family as [NewSession, NewSession, NewSession, NewSession, NewSession]
+      const from = (base: NewSession, seq: number) => ({ ...keyOf(base), seq })
+      const begun: ReadonlyArray<Begun> = [
+        { session: a, base: null, entries: users(1, 6) },
+        { session: b, base: from(a, 2), entries: users(3, 1) },
+        { session: c, base: from(a, 4), entries: users(5, 3) },
+        { session: d, base: from(c, 6), entries: users(7, 1) },
+        { session: e, base: from(d, 3), entries: [] }
+      ]
+      const all = { entries: 11, bytes: bytesOf([...users(1, 6), ...users(3, 1), ...users(5, 3), ...users(7, 1)]) }
+      // Some of the 120: to a database each is a hundred statements.
+      for (const order of orders(family).filter((_, i) => i % 13 === 0)) {
+        for (const it of begun) yield* store.begin([it])
+        let left = all
+        for (const [i, it] of order.entries()) {
+          const measured = yield* store.measure
+          const sum = measured.reduce((to, { bytes, entries }) => add(to, { bytes, entries }), nothing)
+          const names = order.map(({ id }) => id).join(", ")
+          yield* same(`what is left of ${names} before removal ${i + 1}`, sum, left)
+          const { sessions, ...went } = yield* store.remove([keyOf(it)], "me")
+          yield* same("who was removed", sessions, [keyOf(it)])
+          left = { entries: left.entries - went.entries, bytes: left.bytes - went.bytes }
+        }
+        yield* same("what is left in the end", left, nothing)
+      }
     })
   ),
 
