@@ -85,6 +85,7 @@ describe("submit", () => {
       const entries = memory.get("s")!.entries.length
       for (const when of ["wait", "steer", "followUp"] as const) {
         yield* session.submit(`to ${when}`, { operationId: when, when })
+        assert.deepStrictEqual(memory.get("s")!.waiting, [], "it is not stored again")
         assert.strictEqual(
           (yield* Effect.flip(session.submit("else", { operationId: when })))._tag,
           "OperationConflict"
