@@ -445,13 +445,6 @@ export const workspaces = [
     tests: byAgents
   },
   {
-    name: "agents: one that stands in two places is a cycle",
-    file: agentProblem,
-    find: "[...above, agent])",
-    replace: "(above as Array<Agent.Any>).push(agent) ? above : [])",
-    tests: byAgents
-  },
-  {
     name: "agents: a skill without a way to its files is one",
     file: agentProblem,
     find: `typeof skill.read === "function" &&`,

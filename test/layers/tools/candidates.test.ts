@@ -201,8 +201,16 @@ describe("grep beside ripgrep", () => {
   it.scoped("reads candidates alone, and walks where there are none to be had", () =>
     Effect.gen(function* () {
       const { sandbox } = yield* ground({ "a.ts": "one", "b.ts": "one", "c/d.ts": "one" })
+      let asked: string | undefined
       const grep = (listed: ReadonlyArray<string> | undefined, args: object = {}) =>
-        over(sandbox, () => listed, { pattern: "one", ...args })
+        over(
+          sandbox,
+          (request) => {
+            asked = request.pattern
+            return listed
+          },
+          { pattern: "one", ...args }
+        )
       assert.strictEqual(yield* grep(["c/d.ts", "./a.ts"]), "a.ts:1:one\nc/d.ts:1:one")
       assert.strictEqual(yield* grep([]), "[No line matches.]")
       assert.strictEqual(yield* grep(undefined), "a.ts:1:one\nb.ts:1:one\nc/d.ts:1:one")
@@ -210,6 +218,7 @@ describe("grep beside ripgrep", () => {
       assert.strictEqual(yield* grep([], { path: "b.ts" }), "b.ts:1:one")
       for (const pattern of ["\\Qone\\E", "\\bone$", "[\\D]ne", "$+|one", "\\b*one"]) {
         assert.strictEqual(yield* grep(["c/d.ts"], { pattern }), "c/d.ts:1:one", pattern)
+        assert.strictEqual(asked, pattern)
       }
       assert.strictEqual(yield* grep(["gone.ts", "a.ts"]), "a.ts:1:one\n[Files that could not be read: 1.]")
     })

@@ -90,6 +90,15 @@ describe("grep", () => {
     })
   )
 
+  it.scoped("tells lines by their number in the file, however much was passed over before them", () =>
+    Effect.gen(function* () {
+      const { use } = yield* ground({ "deep.txt": `${"abc\n".repeat(60_000)}needle\n${"abc\n".repeat(10)}needle` })
+      for (const pattern of ["needle", "n(?:e?){400}dle", "(?i)NEEDLE"]) {
+        assert.strictEqual(yield* use("grep", { pattern }), "deep.txt:60001:needle\ndeep.txt:60012:needle", pattern)
+      }
+    })
+  )
+
   it.scoped("passes over files that are too large, and says so", () =>
     Effect.gen(function* () {
       const { root, use } = yield* ground({ "a.txt": "hit" })
