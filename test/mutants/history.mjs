@@ -313,7 +313,6 @@ export const histories = [
   ),
   inSql("sql search: what a session shares is its own", sqlSearch, "|| (session !== undefined && session !== id)", ""),
   inSql("sql measure: what forks keep counts for all of them", sqlMeasure, "from = to + 1\n        }", "}"),
-  inSql("sql measure: what is left shares nothing", sqlMeasure, "integer(shared ?? 0) + 1", "1"),
   inSql("sql forks: what went is not told", sqlForks, "went.entries += integer(page.entries)", ""),
   inMemory("memory: what forks keep has gone", memory, "if (!kept.has(entry)) count", "count"),
   inMemory(

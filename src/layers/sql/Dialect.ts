@@ -155,7 +155,7 @@ export interface Statements {
   readonly removeLeft: string
   /** After a key, all with their bases. */
   readonly measured: string
-  /** After a key: what is left of removed sessions, where it ends, and the last place that it shares itself. */
+  /** After a key: what is left of removed sessions, and where it ends. */
   readonly remains: string
   /** By ranges: how many entries and bytes are in each. */
   readonly sizes: string
@@ -240,8 +240,7 @@ export const statements = (
     measured:
       flavour(`SELECT ${columns}, shared, (SELECT f.base FROM baton_forks f WHERE f.key = baton_sessions.key) AS base
       FROM baton_sessions WHERE key > ? ${page}`),
-    remains: flavour(`SELECT r.key, r.next_seq, f.upto AS shared
-      FROM baton_remains r LEFT JOIN baton_forks f ON f.key = r.key WHERE r.key > ? ORDER BY r.key LIMIT ${pageSize}`),
+    remains: flavour(`SELECT key, next_seq FROM baton_remains WHERE key > ? ${page}`),
     sizes: flavour(
       `SELECT ${ranged.n} AS n, count(*) AS entries, sum(octet_length(e.body)) AS bytes FROM ${ranged.from} GROUP BY 1`
     ),

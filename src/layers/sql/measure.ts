@@ -84,9 +84,10 @@ export const measure = (database: Database): Effect.Effect<ReadonlyArray<Measure
     for (let after: Integer = 0; ;) {
       const page = yield* using("measure", (connection) => rows<Remains>(connection, statements.remains, after))
       const left: Array<Owned> = []
-      for (const { key, next_seq, shared } of page) {
+      for (const { key, next_seq } of page) {
         const end = integer(next_seq) - 1
-        let from = integer(shared ?? 0) + 1
+        // What it shares itself stands under another key.
+        let from = 1
         const heirs = yield* using("measure", (connection) => rows<Heir>(connection, statements.forks, key))
         for (const heir of heirs) {
           const to = Math.min(end, integer(heir.upto))
@@ -120,7 +121,6 @@ interface Owned {
 interface Remains {
   readonly key: Integer
   readonly next_seq: Integer
-  readonly shared: Integer | null
 }
 
 interface Heir {
