@@ -33,11 +33,7 @@ export const searchCommand = <E>(executable: Executable<E>, given: SearchGiven) 
     Effect.gen(function* () {
       const session = Option.getOrUndefined(given.session)
       const found = search(given.words, { session, limit: Option.getOrUndefined(given.limit) })
-      const { hits, next } = yield* waiting(
-        executable.errors,
-        "Searching, what is new since the last time is read first",
-        found
-      )
+      const { hits, next } = yield* waiting(executable.errors, "Searching, what is new is read first", found)
       if (session !== undefined) yield* rowOf(session)
       if (given.json) return yield* show(hits.map((hit) => jsonLine(hit)))
       if (hits.length === 0) return yield* show(["Nothing was found."])
