@@ -229,12 +229,20 @@ export const make = (sessions: Map<string, Stored>): Context.Tag.Service<Session
           }
         }
         for (const { row } of all) sessions.delete(row.id)
-        const left = [...sessions.values()]
-        const kept = new Set(left.flatMap(({ entries, shared }) => entries.slice(0, shared)))
-        const isFork = all.some(({ shared }) => shared > 0)
-        const seen = new Set(isFork ? left.flatMap(({ entries }) => entries) : none)
+        // Who shares any entry shares the first.
+        const firsts = new Set(all.map(({ entries }) => entries[0]))
+        const seen = new Set<Entry>()
+        for (const { entries } of sessions.values()) {
+          if (firsts.has(entries[0])) for (const entry of entries) seen.add(entry)
+        }
         const went = { entries: 0, bytes: 0 }
-        for (const it of all) for (const entry of ownOf(it, seen)) if (!kept.has(entry)) count(went, entry)
+        for (const { entries } of all) {
+          for (const entry of entries) {
+            if (seen.has(entry)) continue
+            seen.add(entry)
+            count(went, entry)
+          }
+        }
         return Effect.succeed({ sessions: all.map(({ row: { id, incarnation } }) => ({ id, incarnation })), ...went })
       }),
 

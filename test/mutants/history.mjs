@@ -314,12 +314,12 @@ export const histories = [
   inSql("sql search: what a session shares is its own", sqlSearch, "|| (session !== undefined && session !== id)", ""),
   inSql("sql measure: what forks keep counts for all of them", sqlMeasure, "from = to + 1\n        }", "}"),
   inSql("sql forks: what went is not told", sqlForks, "went.entries += integer(page.entries)", ""),
-  inMemory("memory: what forks keep has gone", memory, "if (!kept.has(entry)) count", "count"),
+  inMemory("memory: what others share has gone", memory, "firsts.has(entries[0])", "false"),
   inMemory(
-    "memory: what a fork shares has gone with it",
+    "memory: what goes twice counts twice",
     memory,
-    "isFork ? left.flatMap(({ entries }) => entries) : none",
-    "none"
+    "seen.add(entry)\n            count(went, entry)",
+    "count(went, entry)"
   ),
   inMemory("memory: what is shared counts twice", memory, "if (i < shared && seen.has(entry)) continue", ""),
   inSql("sql measure: the last entry is the session's own", sqlMeasure, "end > integer(shared) ? key : base!", "key")
