@@ -99,7 +99,7 @@ export class Conversation {
     const conversation = new Conversation()
     for (const entry of wayTo(entries, head)) {
       // What was left behind by the move is not on the way.
-      if (entry._tag === "HeadMoved") conversation.closeTurn()
+      if (entry._tag === "HeadMoved") conversation.leave()
       else conversation.add(entry)
     }
     for (const entry of entries) if (entry._tag === "Assistant") conversation.know(entry.content)
@@ -109,7 +109,7 @@ export class Conversation {
   /** The same for a head that moves to the entry: a turn that was open there is not gone on with. */
   static from(entries: ReadonlyArray<Entry>, head: number | null): Conversation {
     const conversation = Conversation.at(entries, head)
-    conversation.closeTurn()
+    conversation.leave()
     return conversation
   }
 
@@ -244,6 +244,12 @@ export class Conversation {
     if (last === undefined) return
     const isGrown = last.role === "user" && last.content.length > parts
     this.folded[before.length - 1] = isGrown ? { role: "user", content: last.content.slice(0, parts) } : last
+  }
+
+  /** What the head was moved into the middle of is not gone on with. */
+  private leave(): void {
+    this.closeTurn()
+    this.isRequest = false
   }
 
   /** Puts a summary in place of what lies before the first message that is kept. How it stood before stays as it was. */

@@ -135,6 +135,12 @@ export const histories = [
     "this.told = { ...this.told }"
   ),
   inConversation(
+    "conversation: what a skill would ask is asked where the head was moved behind its start",
+    conversation,
+    "    this.closeTurn()\n    this.isRequest = false",
+    "    this.closeTurn()"
+  ),
+  inConversation(
     "conversation: what was handed out grows with what is said next",
     conversation,
     "    this.tail = undefined\n    return this.folded.slice(from)",

@@ -156,6 +156,22 @@ const facts = (conversation: Conversation) => ({
 })
 
 describe("the fold of a history with moves and compactions", () => {
+  it("takes nothing for a request because the head stands behind the start of a skill", () => {
+    const history = new History()
+    const deeds: ReadonlyArray<Deed> = [
+      { _tag: "start", kind: "skill" },
+      { _tag: "start", kind: "prompt" },
+      { _tag: "back", pick: 0 },
+      { _tag: "user", text: "a word of the engine", own: false },
+      { _tag: "compact", pick: 0 }
+    ]
+    for (const deed of deeds) {
+      history.apply(deed)
+      assert.deepStrictEqual(facts(history.warm), facts(history.cold))
+    }
+    assert.deepStrictEqual(history.cold.request, [])
+  })
+
   it("is the same grown and anew", () => {
     let refolds = 0
     fc.assert(
