@@ -173,7 +173,7 @@ export const histories = [
   {
     name: "conversation: a turn that the head moved into stays open",
     file: conversation,
-    find: "    conversation.closeTurn()\n    return conversation",
+    find: "    conversation.leave()\n    return conversation",
     replace: "    return conversation",
     tests: byConversation
   },

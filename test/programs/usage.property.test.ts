@@ -42,8 +42,9 @@ class Case {
   }
 }
 
+/** The input is more than is ever estimated here: an estimate is not taken for what was told. */
 const usages: fc.Arbitrary<Usage.Usage> = fc
-  .record({ input: fc.integer({ min: 1, max: 99 }), output: fc.integer({ min: 1, max: 99 }), of: fc.nat(3) })
+  .record({ input: fc.integer({ min: 10_000, max: 10_099 }), output: fc.integer({ min: 1, max: 99 }), of: fc.nat(3) })
   .map(({ input, of, output }) => ({
     input,
     output,
